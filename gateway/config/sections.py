@@ -1,0 +1,181 @@
+"""One class for each section of ``config.yaml`` but ``business``, with the defaults that hold without it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, model_validator
+
+from gateway.config.section import Positive, PositiveInt, Secret, Section, Text, http_url
+
+
+class ServerConfig(Section):
+    """Where the process listens, and under which address the world reaches it."""
+
+    host: Text = "0.0.0.0"  # noqa: S104 - platforms have to reach it
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    """0 lets the system choose."""
+    public_url: Annotated[str, AfterValidator(http_url)]
+    """Signatures are computed over it: it has to be what the platforms were given. No trailing slash."""
+    max_body_mb: Annotated[int, Field(ge=1, le=1024)] = 8
+
+    @property
+    def is_exposed(self) -> bool:
+        """True where webhooks cross a network unencrypted."""
+        parts = urlsplit(self.public_url)
+        return parts.scheme == "http" and not _is_local(parts.hostname or "")
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _database_url(value: str) -> str:
+    scheme, _, rest = value.partition("://")
+    if scheme == "sqlite" and rest.startswith("/") and rest not in {"/", "/:memory:"}:
+        return value
+    if scheme == "postgresql" and rest and _has_readable_port(value):
+        return value
+    raise ValueError(
+        "must be sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME, with @ : / ? # % in a password percent-encoded"
+    )
+
+
+def _has_readable_port(value: str) -> bool:
+    """Tell whether what follows the host is a port; an @ or : in a password puts it in the wrong place."""
+    try:
+        parts = urlsplit(value)
+        return parts.port != 0 and parts.netloc.count("@") <= 1
+    except ValueError:
+        return False
+
+
+class DatabaseConfig(Section):
+    """Where the truth is kept."""
+
+    url: Annotated[str, AfterValidator(_database_url)] = Field(default="sqlite:///frontdesk.db", repr=False)
+
+
+def _redis_url(value: str) -> str:
+    # redis 8.1 source, ConnectionPool.from_url: the schemes that it takes
+    if value.startswith(("redis://", "rediss://", "unix://")) and _has_readable_port(value):
+        return value
+    raise ValueError("must be redis://HOST:6379/0, rediss://… with TLS, unix://…, or null")
+
+
+class RedisConfig(Section):
+    """Wake-ups and memory across processes; None keeps both inside the process."""
+
+    url: Annotated[str, AfterValidator(_redis_url)] | None = Field(default=None, repr=False)
+
+
+class DataConfig(Section):
+    """Files beside the database: media and the spool."""
+
+    dir: Path = Path("data")
+    spool_max_mb: Annotated[int, Field(ge=0)] = 1024
+    """0 turns the spool off: while the database is away, webhooks are then answered with 503."""
+
+
+class TurnsConfig(Section):
+    """How answers are worked out."""
+
+    concurrency: Annotated[int, Field(ge=1, le=4096)] = 64
+    max_attempts: PositiveInt = 3
+    max_age_h: Positive = 24
+
+
+class OutboxConfig(Section):
+    """How answers are delivered."""
+
+    max_attempts: PositiveInt = 8
+    max_age_h: Positive = 24
+    confirm_wait_s: Positive = 60
+
+
+class AssistantConfig(Section):
+    """The model, and the business's own words to it."""
+
+    api_key: Secret
+    base_url: Annotated[str, AfterValidator(http_url)] = "https://api.openai.com/v1"
+    api: Literal["auto", "responses", "chat"] = "auto"
+    model: Text = "gpt-6-luna"
+    fallback_model: Text | None = None
+    # The words that openai 3.54 knows (types/shared/reasoning_effort.py); None leaves the parameter out.
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = "low"
+    verbosity: Literal["low", "medium", "high"] | None = "low"
+    max_output_tokens: Annotated[int, Field(ge=16)] = 2048  # the Responses API takes no fewer
+    timeout_s: Positive = 45
+    max_rounds: PositiveInt = 5
+    history_messages: Annotated[int, Field(ge=0)] = 10
+    instructions: str | None = None
+
+
+class NoticeConfig(Section):
+    """Who is told that a customer waits for a person: an e-mail address, or a number through one of the channels."""
+
+    email: Text | None = None
+    sms: Text | None = None
+    channel: Text | None = None
+    """The channel that sends the text message; only with ``sms``."""
+
+    @model_validator(mode="after")
+    def _be_one_of_two(self) -> Self:
+        by_email = self.email is not None and self.sms is None and self.channel is None
+        by_sms = self.email is None and self.sms is not None and self.channel is not None
+        if not by_email and not by_sms:
+            raise ValueError("must be {email: …}, or {sms: …, channel: …}")
+        return self
+
+
+class HandoffConfig(Section):
+    """What happens between the bot and a person."""
+
+    while_waiting: Literal["answer", "silent"] = "answer"
+    return_to_bot_after_h: Positive = 24
+    notify: tuple[NoticeConfig, ...] = ()
+    remind_after_min: Positive = 15
+
+
+class ApiConfig(Section):
+    """Who may use the REST API; without a key, nobody."""
+
+    keys: tuple[Secret, ...] = ()
+
+
+def _webhook_url(value: str) -> str:
+    """Check an address whose query may be the receiver's own business."""
+    http_url(value.partition("?")[0])
+    if "#" in value:
+        raise ValueError("must not hold a #fragment; remove it")
+    return value
+
+
+class WebhookConfig(Section):
+    """One address that is told what happens here."""
+
+    url: Annotated[str, AfterValidator(_webhook_url)]
+    secret: Secret
+    events: tuple[Text, ...] = ("*",)
+    allow_private: bool = False
+
+
+class ChannelConfig(Section):
+    """One account on one platform, as far as the core knows about it."""
+
+    name: str
+    type: Text
+    enabled: bool = True
+    coalesce_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    """None takes the channel's own default."""
+    rate_per_s: Positive | None = None
+    """None takes the channel's own default."""
+    settings: Mapping[str, Any] = Field(default_factory=dict, repr=False)
+    """The other keys, which the type's adapter reads; empty where the channel is not enabled."""
