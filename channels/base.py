@@ -1,0 +1,296 @@
+"""The common message, and what a channel is.
+
+Every platform's webhook becomes a :class:`Request`; a channel turns it into events; the core turns events into
+conversations and answers into :class:`Outbound` messages, which a channel sends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from channels.http import Http  # the storage room reads events without loading an HTTP client
+
+# --- what comes in ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One webhook request exactly as it arrived: signatures are computed over these bytes."""
+
+    method: str
+    target: str
+    """Path and query as on the request line, not decoded."""
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+    def header(self, name: str) -> str | None:
+        """Return the first header of that name, in whatever case it was sent, or None."""
+        wanted = name.lower()
+        return next((value for key, value in self.headers if key.lower() == wanted), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the platform gets as an answer to its webhook; never text for the customer."""
+
+    status: int = 200
+    body: str = ""
+    content_type: str = "text/plain"
+
+
+class Consent(StrEnum):
+    """What a customer's message says about receiving messages."""
+
+    OPT_OUT = "opt_out"
+    OPT_IN = "opt_in"
+    HELP = "help"
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that a customer sent, still at the platform."""
+
+    url: str
+    content_type: str = "application/octet-stream"
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """A customer's message."""
+
+    account: str
+    """Our address that the customer wrote to: a number, page id, phone_number_id, mailbox."""
+    sender: str
+    external_id: str
+    """The platform's id of the message; redeliveries carry the same."""
+    text: str = ""
+    attachments: tuple[Attachment, ...] = ()
+    consent: Consent | None = None
+    """Set where the whole message is a consent keyword: it is stored and no turn is run."""
+    thread_key: str | None = None
+    """What makes this conversation one on its channel, where that is not the sender's address."""
+    sender_name: str | None = None
+    sent_at: datetime | None = None
+    """The platform's own time (aware UTC), where it tells one."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """JSON-able facts that the operator or the model may want."""
+
+
+class DeliveryStatus(StrEnum):
+    """How far an outbound message got, as the platform tells it."""
+
+    SENT = "sent"
+    DELIVERED = "delivered"
+    READ = "read"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The platform's report on a message of ours. At least one of the ids is set."""
+
+    account: str
+    status: DeliveryStatus
+    external_id: str | None = None
+    delivery_id: str | None = None
+    """Our own id, where the platform carries it back."""
+    error_code: str | None = None
+    error_message: str | None = None
+    opted_out: bool = False
+    """True where the failure says that the recipient has opted out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Echo:
+    """A message to the customer that was written elsewhere: a person answered in the platform's own app."""
+
+    account: str
+    recipient: str
+    external_id: str
+    text: str = ""
+    attachments: tuple[Attachment, ...] = ()
+    sent_at: datetime | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+Event = Inbound | Status | Echo
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What one request told, in payload order, and how to answer it."""
+
+    events: tuple[Event, ...]
+    reply: Reply
+    ignored: tuple[str, ...] = ()
+    """Names of the platform's event types that mean nothing to us; logged once each."""
+
+
+# --- what goes out ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Outbound:
+    """One part of one reply."""
+
+    delivery_id: str
+    recipient: str
+    text: str = ""
+    account: str | None = None
+    """Our address that the customer wrote to, and that the answer should come from; None lets the channel pick."""
+    attachment_urls: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The platform accepted the message under this id."""
+
+    external_id: str
+    status: DeliveryStatus = DeliveryStatus.SENT
+
+
+# --- the contract ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelContext:
+    """What a channel is given beside its own section of the configuration."""
+
+    name: str
+    """Its key in ``config.yaml``."""
+    webhook_url: str
+    """The public address of its webhook, without a trailing slash or fragment."""
+    http: Http
+
+
+class Channel(Protocol):
+    """One configured account on one platform.
+
+    It translates: it never stores, queues, sleeps or retries.
+    """
+
+    name: str
+    kind: str
+    """What the customer sees: ``website_chat``, ``facebook_messenger``, ``sms``, ``email`` or ``whatsapp``."""
+    account: str
+    """The platform's id of the account: a number, page id, phone_number_id, mailbox. One channel a type has it."""
+    max_body_bytes: int
+    """The largest webhook that the platform posts; what is larger is turned away unread."""
+    send_timeout_s: float
+    """The longest that one ``send`` takes."""
+    default_coalesce_s: float
+
+    async def verify(self, request: Request) -> None:
+        """Return if the request proves that the platform sent it.
+
+        Raises:
+            SignatureError: otherwise, whatever the reason.
+        """
+
+    def parse(self, request: Request) -> Parsed:
+        """Turn a verified request into events; pure.
+
+        Raises:
+            PayloadError: when the body cannot be read.
+        """
+
+    def owns(self, event: Event) -> bool:
+        """Tell whether the event is this channel's where no channel's ``account`` is exactly the event's."""
+
+    def shares_app_with(self, other: Channel) -> bool:
+        """Tell whether the platform may post the other channel's events to this channel's URL."""
+
+    def split(self, text: str) -> Sequence[str]:
+        """Cut a reply into the parts that one message each can carry; no part is empty."""
+
+    async def send(self, outbound: Outbound) -> Receipt:
+        """Hand one part to the platform.
+
+        Raises:
+            SendError: one of its subclasses, each of which says what to do next.
+        """
+
+
+# --- rare abilities: a channel has them by having the method ---------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """What a poll found, and where the next one starts."""
+
+    events: tuple[Event, ...]
+    checkpoint: Mapping[str, Any]
+
+
+@runtime_checkable
+class Polls(Protocol):
+    """A channel that can ask the platform for messages whose webhook never arrived."""
+
+    poll_every_s: float
+
+    async def poll(self, checkpoint: Mapping[str, Any] | None, now: datetime) -> Polled:
+        """Return what is new since the checkpoint; None means from now on.
+
+        Raises:
+            SendError: when the platform cannot be asked.
+        """
+
+
+@runtime_checkable
+class LooksUp(Protocol):
+    """A channel that can ask the platform whether an ambiguous send happened."""
+
+    async def find(self, outbound: Outbound, since: datetime, known_ids: frozenset[str]) -> Receipt | None:
+        """Return the receipt of a message like this one sent at or after ``since``, or None where there is none.
+
+        ``known_ids`` are the external ids of other deliveries, which are not this one.
+
+        Raises:
+            SendError: when the platform cannot be asked.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """A fetched attachment."""
+
+    content: bytes
+    content_type: str
+
+
+@runtime_checkable
+class FetchesMedia(Protocol):
+    """A channel whose attachments have to be fetched from the platform."""
+
+    async def fetch_media(self, url: str, max_bytes: int) -> Media:
+        """Download one attachment.
+
+        Raises:
+            MediaLater: it may be there later.
+            MediaRefused: it will not.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of ``frontdesk doctor``."""
+
+    subject: str
+    ok: bool
+    detail: str
+    fix: str | None = None
+    """What to do about it, where ``ok`` is False."""
+
+
+@runtime_checkable
+class Diagnoses(Protocol):
+    """A channel that can check its own credentials and its webhook at the platform."""
+
+    async def diagnose(self) -> Sequence[Finding]:
+        """Ask the platform and report; a failing call is a finding, never an exception."""

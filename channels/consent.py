@@ -1,0 +1,26 @@
+"""The words by which customers say whether they want messages: the whole message has to be one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from channels.base import Consent
+
+# Twilio's default keywords for long codes and toll-free numbers (its article on opt-out keywords, and the words
+# REVOKE and OPTOUT that it added in 2025). Twilio answers them itself and blocks the pair of numbers.
+SMS_WORDS: Mapping[str, Consent] = {
+    **dict.fromkeys(("STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT"), Consent.OPT_OUT),
+    **dict.fromkeys(("START", "YES", "UNSTOP"), Consent.OPT_IN),
+    **dict.fromkeys(("HELP", "INFO"), Consent.HELP),
+}
+
+# Elsewhere only words that nobody means otherwise.
+OTHER_WORDS: Mapping[str, Consent] = {
+    **dict.fromkeys(("STOP", "STOPALL", "UNSUBSCRIBE", "OPTOUT"), Consent.OPT_OUT),
+    "START": Consent.OPT_IN,
+}
+
+
+def consent_of(text: str, words: Mapping[str, Consent]) -> Consent | None:
+    """Return what a message says about consent, or None: ``Stop please`` is a message like any other."""
+    return words.get(text.strip().upper())

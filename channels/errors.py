@@ -1,0 +1,101 @@
+"""Everything a channel can raise, named by what the caller should do next.
+
+::
+
+    ChannelError
+    ├── SignatureError            answer 403, tell nothing
+    ├── PayloadError              acknowledge, keep the body whole, let a person look
+    ├── MediaError
+    │   ├── MediaLater            ask again after a while
+    │   └── MediaRefused          never ask again
+    └── SendError
+        ├── RetryLater            not processed: send it again after ``retry_after_s``
+        ├── OutcomeUnknown        it may have been sent: confirm before sending again
+        ├── Refused               final for this message
+        │   ├── OptedOut          ... and for this recipient, until they opt in
+        │   └── OutsideWindow     ... until the recipient writes again
+        └── CredentialsRejected   stop the channel, keep its messages, tell the operator
+
+A class's docstring is its default message.
+"""
+
+from __future__ import annotations
+
+
+class ChannelError(Exception):
+    """The channel could not do what was asked."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip().partition("\n")[0])
+
+
+class SignatureError(ChannelError):
+    """The request does not prove that it comes from the platform."""
+
+
+class PayloadError(ChannelError):
+    """The request is authentic, but this parser cannot read it."""
+
+
+class MediaError(ChannelError):
+    """The attachment could not be fetched."""
+
+
+class MediaLater(MediaError):
+    """The attachment is not available yet."""
+
+
+class MediaRefused(MediaError):
+    """The attachment is too large, of a refused type, gone, or at an address we do not visit."""
+
+
+class SendError(ChannelError):
+    """The message was not accepted by the platform.
+
+    ``code`` is the platform's own error code as text, for the operator and the dead letters.
+    """
+
+    def __init__(self, message: str | None = None, *, code: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class RetryLater(SendError):
+    """The platform did not process the message; it can be sent again.
+
+    ``retry_after_s`` is the platform's own wish in seconds, or None. ``channel_wide`` is True where every
+    message of the channel would fare the same (platform down, account throttled), and False where only this
+    one has to wait.
+    """
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        code: str | None = None,
+        retry_after_s: float | None = None,
+        channel_wide: bool = True,
+    ) -> None:
+        super().__init__(message, code=code)
+        self.retry_after_s = retry_after_s
+        self.channel_wide = channel_wide
+
+
+class OutcomeUnknown(SendError):
+    """The request left, and no answer says whether the message was sent."""
+
+
+class Refused(SendError):
+    """The platform refuses this message for good."""
+
+
+class OptedOut(Refused):
+    """The recipient has opted out of messages from this sender."""
+
+
+class OutsideWindow(Refused):
+    """The platform takes no free-form message to this recipient now."""
+
+
+class CredentialsRejected(SendError):
+    """The platform rejects the channel's credentials."""

@@ -1,0 +1,13 @@
+"""One row for each type of channel; the heavy SDKs behind them are imported when first needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from channels.base import Channel, ChannelContext
+from channels.twilio.channel import TwilioChannel
+
+CHANNELS: Mapping[str, Callable[[Mapping[str, Any], ChannelContext], Channel]] = {
+    "twilio": TwilioChannel.build,
+}

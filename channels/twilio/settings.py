@@ -1,0 +1,74 @@
+"""What a Twilio channel needs from ``config.yaml``."""
+
+from __future__ import annotations
+
+import base64
+from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator, model_validator
+
+API = "https://api.twilio.com"
+
+AccountSid = Annotated[str, StringConstraints(pattern=r"^AC[0-9a-zA-Z]{1,64}$")]
+ServiceSid = Annotated[str, StringConstraints(pattern=r"^MG[0-9a-zA-Z]{1,64}$")]
+# E.164, a short code, or a number on WhatsApp: senders that customers can answer.
+Sender = Annotated[str, StringConstraints(pattern=r"^((whatsapp:)?\+[1-9]\d{6,14}|\d{3,8})$")]
+Secret = Annotated[SecretStr, Field(min_length=1)]
+
+
+class TwilioSettings(BaseModel):
+    """One account's number or Messaging Service."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    account_sid: AccountSid
+    auth_token: Secret
+    auth_token_secondary: Secret | None = None
+    """The other token while one is being rotated; webhooks signed with either are let in."""
+    sender: Sender | None = Field(default=None, alias="from")
+    messaging_service_sid: ServiceSid | None = None
+    api_base: str = API
+
+    @field_validator("auth_token_secondary", "sender", "messaging_service_sid", mode="before")
+    @classmethod
+    def _read_blank_as_none(cls, value: Any) -> Any:
+        return None if value == "" else value  # what ${NAME:-} leaves
+
+    @field_validator("api_base")
+    @classmethod
+    def _be_an_address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+            raise ValueError("an http or https address is needed")
+        if parts.query or parts.fragment or "@" in parts.netloc:
+            raise ValueError("an address without query, fragment or user is needed")
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _have_a_sender(self) -> Self:
+        if self.sender is None and self.messaging_service_sid is None:
+            raise ValueError("set `from` (the number) or `messaging_service_sid`, or both")
+        return self
+
+    @property
+    def account(self) -> str:
+        """What customers write to: the number, or the Messaging Service that picks one."""
+        return self.sender or self.messaging_service_sid or ""
+
+    @property
+    def is_whatsapp(self) -> bool:
+        """Whether customers see this channel as WhatsApp."""
+        return (self.sender or "").startswith("whatsapp:")
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """What webhooks may be signed with."""
+        secrets = (self.auth_token, self.auth_token_secondary)
+        return tuple(secret.get_secret_value() for secret in secrets if secret is not None)
+
+    @property
+    def authorization(self) -> str:
+        """The Authorization header of Twilio's REST API and of its media (Basic, RFC 7617)."""
+        user_and_password = f"{self.account_sid}:{self.auth_token.get_secret_value()}"
+        return "Basic " + base64.b64encode(user_and_password.encode()).decode("ascii")
