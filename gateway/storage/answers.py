@@ -1,0 +1,232 @@
+"""Answers: how a turn ends, and how a message becomes deliveries, all in one transaction."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from gateway.storage.sql import Steps, statement
+from gateway.storage.writer import Operation
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the bot says at the end of a turn, and what it cost."""
+
+    text: str
+    parts: tuple[str, ...] = ()
+    """The text as the channel sends it; empty for a conversation without a channel."""
+    model: str | None = None
+    reasoning_effort: str | None = None
+    verbosity: str | None = None
+    tokens_used: int | None = None
+    processing_time_ms: int | None = None
+    tool_calls: tuple[Mapping[str, Any], ...] = ()
+    attachment_urls: tuple[str, ...] = ()
+
+    def in_parts(self, parts: tuple[str, ...]) -> Answer:
+        """Return the same answer as the channel will send it."""
+        return replace(self, parts=parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The turn's answer is committed."""
+
+    sequence_number: int
+    """The answer's own number, or the transcript's last where the turn ended without one."""
+    total_messages: int
+    due_at: datetime | None
+    """When the next turn is due; None where nothing else waits."""
+    mode: str
+    escalated: bool
+
+
+@dataclass(frozen=True)
+class FinishTurn(Operation["Finished | None"]):
+    """Commit a turn: answer, deliveries, counters and flags, all or nothing; None where it was fenced off."""
+
+    id: int
+    fence: int
+    now: datetime
+    answer: Answer | None
+    escalation_reason: str | None = None
+    fallback: bool = False
+    answer_while_waiting: bool = True
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The conversation row."""
+        return frozenset((f"conversation {self.id}",))
+
+    @classmethod
+    def apply(cls, operations: Sequence[FinishTurn]) -> Steps[list[Finished | None]]:
+        """Finish all turns whose fence still stands."""
+        rows = yield FINISH, [operation.record() for operation in operations]
+        done = {row["id"]: row for row in rows}
+        answered = [o for o in operations if o.id in done and o.answer is not None]
+        if answered:
+            yield from _write_answers(answered, done)
+        return [_finished(done.get(operation.id)) for operation in operations]
+
+    def record(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "fence": self.fence,
+            "now": self.now,
+            "answers": 0 if self.answer is None else 1,
+            "escalation_reason": self.escalation_reason,
+            "fallback_at": self.now if self.fallback and self.answer is not None else None,
+            "silent": self.escalation_reason is not None and not self.answer_while_waiting,
+        }
+
+
+FINISH = statement(
+    """
+    UPDATE chat_conversations AS c SET answered_sequence = c.input_sequence, input_sequence = NULL,
+        total_messages = c.total_messages + r.answers, bot_messages = c.bot_messages + r.answers,
+        last_activity_at = r.now, lease_owner = NULL, lease_expires_at = NULL, turn_attempts = 0,
+        fallback_at = COALESCE(r.fallback_at, c.fallback_at),
+        due_at = CASE WHEN c.last_user_sequence > c.input_sequence AND NOT r.silent THEN COALESCE(c.due_at, r.now)
+            ELSE NULL END,
+        due_cap_at = CASE WHEN c.last_user_sequence > c.input_sequence THEN c.due_cap_at ELSE NULL END,
+        mode = CASE WHEN r.escalation_reason IS NOT NULL AND c.mode = 'bot' THEN 'waiting' ELSE c.mode END,
+        escalated = CASE WHEN r.escalation_reason IS NOT NULL THEN TRUE ELSE c.escalated END,
+        escalated_at = CASE WHEN r.escalation_reason IS NOT NULL THEN r.now ELSE c.escalated_at END,
+        escalation_reason = COALESCE(r.escalation_reason, c.escalation_reason)
+    FROM {r} WHERE c.id = r.id AND c.fence = r.fence AND c.input_sequence IS NOT NULL
+    RETURNING {c.}id, {c.}total_messages, {c.}answered_sequence, {c.}due_at, {c.}mode, {c.}escalated, {c.}channel_name,
+        {c.}address, {c.}account
+    """,
+    id="int",
+    fence="int",
+    now="time",
+    answers="int",
+    escalation_reason="text",
+    fallback_at="time",
+    silent="bool",
+)
+
+INSERT_ANSWERS = statement(
+    """
+    INSERT INTO conversation_messages (conversation_id, role, content, sequence_number, timestamp, has_attachments,
+        attachment_urls, channel_name, model_used, reasoning_effort, verbosity, tokens_used, processing_time_ms,
+        tool_calls, answers_sequence, metadata)
+    SELECT r.id, r.role, r.content, r.sequence_number, r.now, r.has_attachments, r.attachment_urls, r.channel_name,
+        r.model, r.reasoning_effort, r.verbosity, r.tokens_used, r.processing_time_ms, r.tool_calls,
+        r.answers_sequence, r.metadata
+    FROM {r} RETURNING id, conversation_id
+    """,
+    id="int",
+    role="text",
+    content="text",
+    sequence_number="int",
+    now="time",
+    has_attachments="bool",
+    attachment_urls="json",
+    channel_name="text",
+    model="text",
+    reasoning_effort="text",
+    verbosity="text",
+    tokens_used="int",
+    processing_time_ms="int",
+    tool_calls="json",
+    answers_sequence="int",
+    metadata="json",
+)
+
+INSERT_DELIVERIES = statement(
+    """
+    INSERT INTO deliveries (id, message_id, conversation_id, part, channel_name, recipient, content, status, attempts,
+        next_attempt_at, created_at, queued_at, sequence_number, role, account, attachment_urls, resends)
+    SELECT r.id, r.message_id, r.conversation_id, r.part, r.channel_name, r.recipient, r.content, 'queued', 0, r.now,
+        r.now, r.now, r.sequence_number, r.role, r.account, r.attachment_urls, 0
+    FROM {r}
+    """,
+    id="text",
+    message_id="int",
+    conversation_id="int",
+    part="int",
+    channel_name="text",
+    recipient="text",
+    content="text",
+    now="time",
+    sequence_number="int",
+    role="text",
+    account="text",
+    attachment_urls="json",
+)
+
+
+def _write_answers(operations: Sequence[FinishTurn], done: Mapping[int, Mapping[str, Any]]) -> Steps[None]:
+    entries = [(o.answer, done[o.id], o.now) for o in operations if o.answer is not None]
+    rows = yield INSERT_ANSWERS, [answer_record(answer, row, now) for answer, row, now in entries]
+    ids = {row["conversation_id"]: row["id"] for row in rows}
+    deliveries = [
+        record
+        for answer, row, now in entries
+        for record in delivery_records(answer, row, now, message_id=ids[row["id"]], role="assistant")
+    ]
+    if deliveries:
+        yield INSERT_DELIVERIES, deliveries
+
+
+def answer_record(answer: Answer, row: Mapping[str, Any], now: datetime, *, role: str = "assistant") -> dict[str, Any]:
+    """Describe the message that ends a transcript whose conversation row has already counted it."""
+    return {
+        "id": row["id"],
+        "role": role,
+        "content": answer.text,
+        "sequence_number": row["total_messages"],
+        "now": now,
+        "has_attachments": bool(answer.attachment_urls),
+        "attachment_urls": list(answer.attachment_urls),
+        "channel_name": row["channel_name"],
+        "model": answer.model,
+        "reasoning_effort": answer.reasoning_effort,
+        "verbosity": answer.verbosity,
+        "tokens_used": answer.tokens_used,
+        "processing_time_ms": answer.processing_time_ms,
+        "tool_calls": list(answer.tool_calls) or None,
+        "answers_sequence": row["answered_sequence"] if role == "assistant" else None,
+        "metadata": {},
+    }
+
+
+def delivery_records(
+    answer: Answer, row: Mapping[str, Any], now: datetime, *, message_id: int, role: str
+) -> list[dict[str, Any]]:
+    """Describe one delivery for each part of an answer; media goes with the first."""
+    parts = answer.parts or (("",) if answer.attachment_urls and row["channel_name"] else ())
+    return [
+        {
+            "id": str(uuid.uuid4()),
+            "message_id": message_id,
+            "conversation_id": row["id"],
+            "part": number,
+            "channel_name": row["channel_name"],
+            "recipient": row["address"],
+            "content": part,
+            "now": now,
+            "sequence_number": row["total_messages"],
+            "role": role,
+            "account": row["account"],
+            "attachment_urls": list(answer.attachment_urls) if number == 1 else [],
+        }
+        for number, part in enumerate(parts, start=1)
+    ]
+
+
+def _finished(row: Mapping[str, Any] | None) -> Finished | None:
+    if row is None:
+        return None
+    return Finished(
+        sequence_number=row["total_messages"],
+        total_messages=row["total_messages"],
+        due_at=row["due_at"],
+        mode=row["mode"],
+        escalated=bool(row["escalated"]),
+    )

@@ -1,0 +1,14 @@
+"""Alembic's entry: it is always handed a connection, by ``gateway.storage.schema``."""
+
+from alembic import context
+
+from gateway.storage.tables import metadata
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    render_as_batch=True,
+    compare_type=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

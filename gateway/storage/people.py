@@ -1,0 +1,199 @@
+"""Who speaks in a conversation: takeover, resume, close, and what a person or the owner writes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from gateway.storage import threads
+from gateway.storage.answers import INSERT_ANSWERS, INSERT_DELIVERIES, Answer, answer_record, delivery_records
+from gateway.storage.sql import Steps, statement
+from gateway.storage.writer import OneByOne, Operation
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """Who speaks now."""
+
+    id: int
+    conversation_id: str
+    mode: str
+    assigned_to: str | None
+    changed: bool
+    """False where the request was refused: somebody else has the conversation."""
+    due_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Takeover(OneByOne["Speaker | None"]):
+    """A person takes a conversation; None where there is no such conversation.
+
+    In one transaction the fence is raised, so a running turn cannot commit, and what the bot has queued is
+    cancelled. Calls already in flight can end: ``Storage.calls_in_flight`` tells when they have.
+    """
+
+    conversation_id: str
+    assigned_to: str
+    now: datetime
+
+    def steps(self) -> Steps[Speaker | None]:
+        rows = yield READ, [{"conversation_id": self.conversation_id}]
+        if not rows:
+            return None
+        [row] = rows
+        if row["mode"] == "human" and row["assigned_to"] not in (None, self.assigned_to):
+            return _speaker(row, changed=False)
+        [row] = yield TAKE_OVER, [{"id": row["id"], "assigned_to": self.assigned_to, "now": self.now}]
+        yield from threads.silence_bot([row["id"]], "taken_over")
+        return _speaker(row, changed=True)
+
+
+READ = statement(
+    """
+    SELECT c.id, c.conversation_id, c.mode, c.assigned_to, c.due_at, c.is_active FROM chat_conversations AS c
+    JOIN {r} ON c.conversation_id = r.conversation_id {lock c}
+    """,
+    conversation_id="text",
+)
+
+_SPEAKER = "{c.}id, {c.}conversation_id, {c.}mode, {c.}assigned_to, {c.}due_at"
+_FENCED = """
+    fence = c.fence + 1, input_sequence = NULL, lease_owner = NULL, lease_expires_at = NULL, turn_attempts = 0,
+    due_cap_at = NULL
+"""
+
+TAKE_OVER = statement(
+    f"""
+    UPDATE chat_conversations AS c SET mode = 'human', assigned_to = r.assigned_to, is_active = TRUE,
+        last_activity_at = r.now, due_at = NULL, {_FENCED}
+    FROM {{r}} WHERE c.id = r.id RETURNING {_SPEAKER}
+    """,
+    id="int",
+    assigned_to="text",
+    now="time",
+)
+
+
+@dataclass(frozen=True)
+class Resume(Operation["Speaker | None"]):
+    """Give a conversation back to the bot, which answers a waiting message that no person has answered."""
+
+    conversation_id: str
+    now: datetime
+    answer_waiting: bool = True
+    """False for the automatic return: only what comes afterwards is answered."""
+
+    @classmethod
+    def apply(cls, operations: Sequence[Resume]) -> Steps[list[Speaker | None]]:
+        """Resume all that exist."""
+        rows = yield (
+            RESUME,
+            [
+                {"conversation_id": o.conversation_id, "now": o.now, "answer_waiting": o.answer_waiting}
+                for o in operations
+            ],
+        )
+        resumed = {row["conversation_id"]: _speaker(row, changed=True) for row in rows}
+        return [resumed.get(operation.conversation_id) for operation in operations]
+
+
+# What a person has answered is behind their last message; `answered_sequence` moves there.
+_ANSWERED = """
+    (SELECT COALESCE(MAX(m.sequence_number), 0) FROM conversation_messages AS m
+    WHERE m.conversation_id = c.id AND m.role = 'agent')
+"""
+_WAITS = f"(c.last_user_sequence > c.answered_sequence AND c.last_user_sequence > {_ANSWERED})"
+
+RESUME = statement(
+    f"""
+    UPDATE chat_conversations AS c SET mode = 'bot', assigned_to = NULL, is_active = TRUE, {_FENCED},
+        due_at = CASE WHEN r.answer_waiting AND c.channel_name IS NOT NULL AND {_WAITS} THEN r.now ELSE NULL END,
+        answered_sequence = CASE WHEN NOT r.answer_waiting THEN c.total_messages
+            WHEN {_ANSWERED} > c.answered_sequence THEN {_ANSWERED} ELSE c.answered_sequence END
+    FROM {{r}} WHERE c.conversation_id = r.conversation_id RETURNING {_SPEAKER}
+    """,
+    conversation_id="text",
+    now="time",
+    answer_waiting="bool",
+)
+
+
+@dataclass(frozen=True)
+class Close(Operation["Speaker | None"]):
+    """End a conversation: nothing waits any more, the bot's queued words are cancelled; a new message reopens it."""
+
+    conversation_id: str
+    now: datetime
+
+    @classmethod
+    def apply(cls, operations: Sequence[Close]) -> Steps[list[Speaker | None]]:
+        """Close all that exist."""
+        rows = yield CLOSE, [{"conversation_id": o.conversation_id, "now": o.now} for o in operations]
+        yield from threads.silence_bot([row["id"] for row in rows], "closed")
+        closed = {row["conversation_id"]: _speaker(row, changed=True) for row in rows}
+        return [closed.get(operation.conversation_id) for operation in operations]
+
+
+CLOSE = statement(
+    f"""
+    UPDATE chat_conversations AS c SET is_active = FALSE, answered_sequence = c.total_messages, due_at = NULL,
+        last_activity_at = r.now, {_FENCED}
+    FROM {{r}} WHERE c.conversation_id = r.conversation_id RETURNING {_SPEAKER}
+    """,
+    conversation_id="text",
+    now="time",
+)
+
+
+def _speaker(row: dict[str, Any], *, changed: bool) -> Speaker:
+    return Speaker(row["id"], row["conversation_id"], row["mode"], row["assigned_to"], changed, row["due_at"])
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """A message that we begin is committed, or refused."""
+
+    conversation_id: str | None
+    sequence_number: int | None
+    delivery_ids: tuple[str, ...] = ()
+    refused: str | None = None
+    """Why nothing was committed: ``opted_out``."""
+
+
+@dataclass(frozen=True)
+class Compose(OneByOne[Composed]):
+    """A message that we begin: the conversation is found or made, and its deliveries are queued."""
+
+    channel_name: str
+    kind: str
+    recipient: str
+    answer: Answer
+    now: datetime
+    role: str = "agent"
+
+    def steps(self) -> Steps[Composed]:
+        made = threads.new_conversation(self.channel_name, self.kind, self.recipient, self.now)
+        yield from threads.make_contacts([made])
+        yield threads.MAKE_CONVERSATIONS, [made]
+        [row] = yield threads.LOCK, [{"channel_name": self.channel_name, "thread_key": self.recipient}]
+        if row["opted_out_at"] is not None:
+            return Composed(None, None, refused="opted_out")
+        [row] = yield APPEND, [{"id": row["id"], "now": self.now}]
+        [message] = yield INSERT_ANSWERS, [answer_record(self.answer, row, self.now, role=self.role)]
+        records = delivery_records(self.answer, row, self.now, message_id=message["id"], role=self.role)
+        yield INSERT_DELIVERIES, records
+        return Composed(row["conversation_id"], row["total_messages"], tuple(record["id"] for record in records))
+
+
+APPEND = statement(
+    """
+    UPDATE chat_conversations AS c SET total_messages = c.total_messages + 1, last_activity_at = r.now
+    FROM {r} WHERE c.id = r.id
+    RETURNING {c.}id, {c.}conversation_id, {c.}total_messages, {c.}answered_sequence, {c.}channel_name, {c.}address,
+        {c.}account
+    """,
+    id="int",
+    now="time",
+)

@@ -1,0 +1,151 @@
+"""What the platforms report about deliveries: a status is raised and never lowered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from channels.base import DeliveryStatus, Event, Status
+from gateway.storage import consent
+from gateway.storage.sql import Steps, statement
+
+RANK = {"queued": 0, "sending": 0, "unconfirmed": 0, "sent": 1, "failed": 2, "delivered": 3, "read": 4}
+"""A report counts where it ranks higher. A failure does so before ``delivered`` only: what arrived did not fail."""
+
+FINAL = 9
+"""The rank of what no report changes any more."""
+
+OUTCOME_UNKNOWN = "outcome_unknown"
+"""The error code of a delivery that failed only because nobody could say whether it was sent."""
+
+FIND = statement(
+    """
+    SELECT d.id, d.status, d.error_code, d.external_id, d.channel_name, d.recipient, d.message_id, d.part, r.place
+    FROM deliveries AS d JOIN {r}
+    ON d.channel_name = r.channel_name AND (d.id = r.delivery_id OR d.external_id = r.external_id)
+    ORDER BY d.id {lock d}
+    """,
+    place="int",
+    channel_name="text",
+    delivery_id="text",
+    external_id="text",
+)
+
+RAISE = statement(
+    """
+    UPDATE deliveries AS d SET status = r.status, external_id = COALESCE(d.external_id, r.external_id),
+        error_code = r.error_code, error_message = r.error_message, sent_at = COALESCE(d.sent_at, r.sent_at),
+        next_attempt_at = NULL, unconfirmed_at = NULL
+    FROM {r} WHERE d.id = r.id
+    """,
+    id="text",
+    status="text",
+    external_id="text",
+    error_code="text",
+    error_message="text",
+    sent_at="time",
+)
+
+CANCEL_REST = statement(
+    """
+    UPDATE deliveries AS d SET status = 'cancelled', error_code = 'earlier_part_failed', next_attempt_at = NULL
+    FROM {r} WHERE d.message_id = r.message_id AND d.part > r.part AND d.status = 'queued'
+    """,
+    message_id="int",
+    part="int",
+)
+
+
+@dataclass(slots=True)
+class _Report:
+    """What is known about one delivery after all the reports of a batch."""
+
+    row: dict[str, Any]
+    status: str
+    rank: int
+    external_id: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    at: datetime | None = None
+    opted_out: bool = False
+
+    @property
+    def settles(self) -> bool:
+        """Whether later deliveries of the conversation may go now and could not before."""
+        return bool(RANK.get(self.row["status"]) == 0)
+
+
+def apply_statuses(reports: Sequence[tuple[str, Event, datetime]]) -> Steps[list[bool | None]]:
+    """Apply (channel_name, status, time) reports.
+
+    Returns for each None where no delivery of ours is meant, else whether it settled one that others wait behind.
+    """
+    rows = yield FIND, [_wanted(place, name, event) for place, (name, event, _) in enumerate(reports)]
+    known: dict[str, _Report] = {}
+    meant: list[_Report | None] = [None] * len(reports)
+    for row in sorted(rows, key=lambda row: row["place"]):
+        report = known.setdefault(row["id"], _start(row))
+        meant[row["place"]] = report
+        _, event, at = reports[row["place"]]
+        assert isinstance(event, Status)
+        _merge(report, event, at)
+    raised = [report for report in known.values() if report.at is not None]
+    yield from _save(raised)
+    return [None if report is None else report.at is not None and report.settles for report in meant]
+
+
+def _wanted(place: int, channel_name: str, event: Event) -> dict[str, Any]:
+    assert isinstance(event, Status)
+    return {
+        "place": place,
+        "channel_name": channel_name,
+        "delivery_id": event.delivery_id,
+        "external_id": event.external_id,
+    }
+
+
+def _start(row: dict[str, Any]) -> _Report:
+    status = row["status"]
+    unproven = status == "failed" and row["error_code"] == OUTCOME_UNKNOWN
+    # Nothing revives what failed or was cancelled; proof of an unproven one is welcome at any time.
+    rank = 0 if unproven else FINAL if status in ("failed", "cancelled") else RANK[status]
+    return _Report(row=row, status=status, rank=rank, external_id=row["external_id"])
+
+
+def _merge(report: _Report, event: Status, at: datetime) -> None:
+    report.external_id = report.external_id or event.external_id
+    rank = RANK[event.status]
+    if rank <= report.rank:
+        return
+    failed = event.status is DeliveryStatus.FAILED
+    report.status, report.rank, report.at = event.status.value, FINAL if failed else rank, at
+    report.error_code = (event.error_code or "failed") if failed else None
+    report.error_message = event.error_message if failed else None
+    report.opted_out = failed and event.opted_out
+
+
+def _save(raised: Sequence[_Report]) -> Steps[None]:
+    if not raised:
+        return
+    yield (
+        RAISE,
+        [
+            {
+                "id": report.row["id"],
+                "status": report.status,
+                "external_id": report.external_id,
+                "error_code": report.error_code,
+                "error_message": report.error_message,
+                "sent_at": None if report.status == "failed" else report.at,
+            }
+            for report in raised
+        ],
+    )
+    failed = [report.row for report in raised if report.status == "failed"]
+    if failed:
+        yield CANCEL_REST, [{"message_id": row["message_id"], "part": row["part"]} for row in failed]
+    yield from consent.refused(
+        [(r.row["channel_name"], r.row["recipient"], r.at) for r in raised if r.opted_out and r.at is not None]
+    )

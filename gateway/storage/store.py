@@ -1,0 +1,268 @@
+"""The door of the storage room: one writer for operations, one engine for reads."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import func, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from gateway.storage import schema
+from gateway.storage.engine import SQLITE_BEGIN, is_sqlite, make_engine, postgres_dsn, sqlite_path
+from gateway.storage.errors import StorageUnavailable
+from gateway.storage.postgres_writer import PostgresWriter
+from gateway.storage.sqlite_writer import SqliteWriter
+from gateway.storage.tables import (
+    OPEN_OR_DEAD,
+    QUEUED,
+    Attachment,
+    ChannelState,
+    Conversation,
+    Delivery,
+    Message,
+    RejectedWebhook,
+    TurnRound,
+)
+from gateway.storage.turns import StoredAttachment, StoredMessage
+from gateway.storage.writer import Operation, Writer
+
+R = TypeVar("R")
+
+
+class Storage:
+    """One database."""
+
+    def __init__(self, url: str) -> None:
+        self.is_sqlite = is_sqlite(url)
+        self.path = sqlite_path(url) if self.is_sqlite else None
+        self._engine = make_engine(url)
+        self._readers = self._engine.execution_options(**{SQLITE_BEGIN: "BEGIN"})
+        self._writer: Writer = SqliteWriter(sqlite_path(url)) if self.is_sqlite else PostgresWriter(postgres_dsn(url))
+
+    async def open(self) -> None:
+        """Start the writer; the database may be away, then operations raise until it is back."""
+        await self._writer.open()
+
+    async def close(self) -> None:
+        """Commit what was submitted and disconnect."""
+        await self._writer.close()
+        await self._engine.dispose()
+
+    async def __aenter__(self) -> Storage:
+        await self.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def run(self, operation: Operation[R]) -> R:
+        """Commit an operation, together with whatever else is waiting.
+
+        Raises:
+            StorageUnavailable: the database is away; the operation may or may not have been committed.
+        """
+        return await self._writer.run(operation)
+
+    async def migrate(self) -> str | None:
+        """Apply missing migrations; returns the revision that the database had before."""
+        async with _reaching_database():
+            return await schema.migrate(self._engine)
+
+    async def check_schema(self) -> None:
+        """Return if the schema fits.
+
+        Raises:
+            SchemaMismatch: it does not.
+            StorageUnavailable: the database is away.
+        """
+        async with _reaching_database():
+            await schema.check(self._engine)
+
+    async def ping(self) -> None:
+        """Return if the database answers.
+
+        Raises:
+            StorageUnavailable: it does not.
+        """
+        async with self._reading() as session:
+            await session.exec(text("SELECT 1"))  # type: ignore[call-overload]
+
+    # --- conversations ---
+
+    async def conversation(self, conversation_id: str) -> Conversation | None:
+        """Return a conversation by its public id."""
+        async with self._reading() as session:
+            query = select(Conversation).where(col(Conversation.conversation_id) == conversation_id)
+            return (await session.exec(query)).first()
+
+    async def conversations(
+        self, *, limit: int = 50, channel: str | None = None, mode: str | None = None
+    ) -> Sequence[Conversation]:
+        """Return the conversations with the latest activity, newest first."""
+        query = select(Conversation).order_by(col(Conversation.last_activity_at).desc(), col(Conversation.id).desc())
+        if channel is not None:
+            query = query.where((col(Conversation.channel_name) == channel) | (col(Conversation.channel) == channel))
+        if mode is not None:
+            query = query.where(col(Conversation.mode) == mode)
+        async with self._reading() as session:
+            return (await session.exec(query.limit(limit))).all()
+
+    async def messages(self, row_id: int, *, after: int = 0, limit: int = 500) -> Sequence[Message]:
+        """Return a conversation's transcript by its row's id, in order, from ``after`` on."""
+        query = (
+            select(Message)
+            .where(col(Message.conversation_id) == row_id, col(Message.sequence_number) > after)
+            .order_by(col(Message.sequence_number))
+            .limit(limit)
+        )
+        async with self._reading() as session:
+            return (await session.exec(query)).all()
+
+    async def newest_messages(self, row_id: int, *, up_to: int, limit: int) -> tuple[StoredMessage, ...]:
+        """Return the last messages up to a sequence number with their attachments, oldest first."""
+        query = (
+            select(Message)
+            .where(col(Message.conversation_id) == row_id, col(Message.sequence_number) <= up_to)
+            .order_by(col(Message.sequence_number).desc())
+            .limit(limit)
+        )
+        async with self._reading() as session:
+            rows = list(reversed((await session.exec(query)).all()))
+            files = await _attachments(session, [row.id for row in rows if row.has_attachments and row.id is not None])
+        return tuple(_stored(row, files.get(row.id or 0, [])) for row in rows)
+
+    async def rounds(self, row_id: int, input_sequence: int) -> Sequence[TurnRound]:
+        """Return what an unfinished turn has journalled, in order."""
+        query = (
+            select(TurnRound)
+            .where(col(TurnRound.conversation_id) == row_id, col(TurnRound.input_sequence) == input_sequence)
+            .order_by(col(TurnRound.round))
+        )
+        async with self._reading() as session:
+            return (await session.exec(query)).all()
+
+    async def pending_attachments(
+        self, now: datetime, channel_names: Sequence[str], limit: int = 20
+    ) -> Sequence[tuple[Attachment, str | None]]:
+        """Return files that are due to be fetched, each with its message's channel, one of these or none."""
+        query = (
+            select(Attachment, Message.channel_name)
+            .join(Message, col(Message.id) == col(Attachment.message_id))
+            .where(col(Attachment.status) == "pending", col(Attachment.next_attempt_at) <= now)
+            .where(col(Message.channel_name).is_(None) | col(Message.channel_name).in_(channel_names))
+            .order_by(col(Attachment.next_attempt_at))
+            .limit(limit)
+        )
+        async with self._reading() as session:
+            return [(file, name) for file, name in (await session.exec(query)).all()]
+
+    # --- deliveries ---
+
+    async def deliveries(
+        self, *, conversation_id: int | None = None, status: str | None = None, limit: int = 500
+    ) -> Sequence[Delivery]:
+        """Return deliveries in the order in which they leave."""
+        query = select(Delivery).order_by(
+            col(Delivery.conversation_id), col(Delivery.sequence_number), col(Delivery.part)
+        )
+        if conversation_id is not None:
+            query = query.where(col(Delivery.conversation_id) == conversation_id)
+        if status is not None:
+            query = query.where(col(Delivery.status) == status)
+        async with self._reading() as session:
+            return (await session.exec(query.limit(limit))).all()
+
+    async def dead_letters(self, *, limit: int = 200) -> Sequence[Delivery]:
+        """Return failed deliveries that nobody has dropped, oldest first."""
+        query = (
+            select(Delivery)
+            .where(col(Delivery.status) == "failed", col(Delivery.dropped_at).is_(None))
+            .order_by(col(Delivery.created_at), col(Delivery.id))
+            .limit(limit)
+        )
+        async with self._reading() as session:
+            return (await session.exec(query)).all()
+
+    async def calls_in_flight(self, row_id: int) -> int:
+        """Count the bot's calls to the platform that have begun in a conversation and may still arrive."""
+        where = (
+            col(Delivery.conversation_id) == row_id,
+            col(Delivery.status) == "sending",
+            col(Delivery.role) == "assistant",
+        )
+        return await self._count(Delivery, *where)
+
+    async def channel_states(self) -> Sequence[ChannelState]:
+        """Return what all processes share about their channels."""
+        async with self._reading() as session:
+            return (await session.exec(select(ChannelState).order_by(col(ChannelState.channel_name)))).all()
+
+    # --- what was not understood, and the numbers for health and metrics ---
+
+    async def rejected_webhooks(self, *, after_id: int = 0, limit: int = 200) -> Sequence[RejectedWebhook]:
+        """Return webhooks that were kept and not replayed yet, oldest first, from behind one of them."""
+        query = select(RejectedWebhook).where(
+            col(RejectedWebhook.replayed_at).is_(None), col(RejectedWebhook.id) > after_id
+        )
+        async with self._reading() as session:
+            return (await session.exec(query.order_by(col(RejectedWebhook.id)).limit(limit))).all()
+
+    async def backlog(self, now: datetime) -> dict[str, int]:
+        """Count what waits: due turns, deliveries by open state, dead letters, rejected webhooks."""
+        states = select(Delivery.status, func.count()).where(text(OPEN_OR_DEAD), col(Delivery.dropped_at).is_(None))
+        async with self._reading() as session:
+            by_status = dict((await session.exec(states.group_by(col(Delivery.status)))).all())
+        return {
+            "due": await self._count(Conversation, col(Conversation.due_at) <= now),
+            "queued": await self._count(Delivery, text(QUEUED)),
+            "sending": by_status.get("sending", 0),
+            "unconfirmed": by_status.get("unconfirmed", 0),
+            "dead": by_status.get("failed", 0),
+            "rejected": await self._count(RejectedWebhook, col(RejectedWebhook.replayed_at).is_(None)),
+        }
+
+    async def _count(self, table: Any, *where: Any) -> int:
+        async with self._reading() as session:
+            return int((await session.exec(select(func.count()).select_from(table).where(*where))).one())
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[AsyncSession]:
+        async with _reaching_database(), AsyncSession(self._readers, expire_on_commit=False) as session:
+            yield session
+
+
+@asynccontextmanager
+async def _reaching_database() -> AsyncIterator[None]:
+    try:
+        yield
+    except (TimeoutError, OSError, SQLAlchemyError) as error:
+        raise StorageUnavailable(f"the database did not answer: {type(error).__name__}") from error
+
+
+async def _attachments(session: AsyncSession, message_ids: Sequence[int]) -> dict[int, list[StoredAttachment]]:
+    if not message_ids:
+        return {}
+    query = select(Attachment).where(col(Attachment.message_id).in_(message_ids))
+    files: dict[int, list[StoredAttachment]] = {}
+    for row in (await session.exec(query.order_by(col(Attachment.message_id), col(Attachment.position)))).all():
+        stored = StoredAttachment(row.id or 0, row.url, row.content_type, row.name, row.status, row.sha256)
+        files.setdefault(row.message_id, []).append(stored)
+    return files
+
+
+def _stored(row: Message, files: Sequence[StoredAttachment]) -> StoredMessage:
+    return StoredMessage(
+        id=row.id or 0,
+        sequence_number=row.sequence_number,
+        role=row.role,
+        content=row.content,
+        timestamp=row.timestamp,
+        answers_sequence=row.answers_sequence,
+        attachments=tuple(files),
+        metadata=row.meta,
+    )

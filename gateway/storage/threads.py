@@ -1,0 +1,292 @@
+"""The conversation rows that an accepting transaction finds or makes, locks, changes and saves."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from channels.base import Echo, Inbound
+from gateway.storage.sql import Steps, statement
+
+if TYPE_CHECKING:
+    from gateway.storage.accept import Incoming
+
+
+class ThreadKey(NamedTuple):
+    """What makes a conversation one: its channel, and on it the sender's address (for e-mail the thread)."""
+
+    channel_name: str
+    key: str
+
+
+@dataclass(slots=True)
+class Thread:
+    """A locked conversation row."""
+
+    id: int
+    channel_name: str
+    thread_key: str
+    mode: str
+    assigned_to: str | None
+    is_active: bool
+    user_name: str | None
+    account: str | None
+    total_messages: int
+    user_messages: int
+    answered_sequence: int
+    last_user_sequence: int
+    input_sequence: int | None
+    coalesce_ms: int
+    due_at: datetime | None
+    due_cap_at: datetime | None
+    fence: int
+    last_activity_at: datetime
+    consent_at: datetime | None = None
+    opted_out: bool = False
+    taken_over: bool = False
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether a message waits that the present turn, if there is one, does not answer."""
+        return self.last_user_sequence > max(self.answered_sequence, self.input_sequence or 0)
+
+    def bot_answers(self, answer_while_waiting: bool) -> bool:
+        """Whether the bot speaks in this conversation's mode."""
+        return self.mode == "bot" or (self.mode == "waiting" and answer_while_waiting)
+
+    def drop_waiting(self, *, answered: int) -> None:
+        """Ask for no turn any more, and let a running one fail at its fence."""
+        self.answered_sequence = answered
+        self.input_sequence = None
+        self.due_at = self.due_cap_at = None
+        self.fence += 1
+
+    def take_over(self, *, answered: int) -> None:
+        """Hand the conversation to the person who just wrote."""
+        self.taken_over = self.taken_over or self.mode != "human"
+        self.mode = "human"
+        self.drop_waiting(answered=answered)
+
+
+_LOCKED = """
+    c.id, c.channel_name, c.thread_key, c.mode, c.assigned_to, c.is_active, c.user_name, c.account,
+    c.total_messages, c.user_messages, c.answered_sequence, c.last_user_sequence, c.input_sequence, c.coalesce_ms,
+    c.due_at, c.due_cap_at, c.fence, c.last_activity_at, a.opted_out_at, a.consent_at
+"""
+
+LOCK = statement(
+    f"""
+    SELECT {_LOCKED} FROM chat_conversations AS c
+    JOIN {{r}} ON c.channel_name = r.channel_name AND c.thread_key = r.thread_key
+    LEFT JOIN addresses AS a ON a.channel_name = c.channel_name AND a.address = c.address
+    ORDER BY c.id {{lock c}}
+    """,
+    channel_name="text",
+    thread_key="text",
+)
+
+MAKE_ADDRESSES = statement(
+    """
+    INSERT INTO addresses (channel_name, address)
+    SELECT r.channel_name, r.address FROM {r} WHERE TRUE ORDER BY r.channel_name, r.address
+    ON CONFLICT DO NOTHING RETURNING id, channel_name, address
+    """,
+    channel_name="text",
+    address="text",
+)
+
+MAKE_CONTACTS = statement(
+    """
+    INSERT INTO contacts (contact_id, name, created_at) SELECT r.contact_id, r.name, r.created_at FROM {r}
+    RETURNING id, contact_id
+    """,
+    contact_id="text",
+    name="text",
+    created_at="time",
+)
+
+LINK_ADDRESSES = statement(
+    "UPDATE addresses AS a SET contact_id = r.contact_id FROM {r} WHERE a.id = r.address_id",
+    address_id="int",
+    contact_id="int",
+)
+
+MAKE_CONVERSATIONS = statement(
+    """
+    INSERT INTO chat_conversations (conversation_id, channel, channel_name, thread_key, address, account, contact_id,
+        user_name, user_phone, user_email, created_at, last_activity_at, is_active, mode, total_messages,
+        user_messages, bot_messages, escalated, converted_to_lead, converted_to_appointment, answered_sequence,
+        last_user_sequence, coalesce_ms, fence, turn_attempts)
+    SELECT r.conversation_id, r.channel, r.channel_name, r.thread_key, r.address, r.account,
+        (SELECT a.contact_id FROM addresses AS a WHERE a.channel_name = r.channel_name AND a.address = r.address),
+        r.user_name, r.user_phone, r.user_email, r.created_at, r.created_at, TRUE, 'bot', 0, 0, 0, FALSE, FALSE, FALSE,
+        0, 0, 0, 0, 0
+    FROM {r} WHERE TRUE ORDER BY r.channel_name, r.thread_key ON CONFLICT DO NOTHING
+    """,
+    conversation_id="text",
+    channel="text",
+    channel_name="text",
+    thread_key="text",
+    address="text",
+    account="text",
+    user_name="text",
+    user_phone="text",
+    user_email="text",
+    created_at="time",
+)
+
+SAVE = statement(
+    """
+    UPDATE chat_conversations AS c SET mode = r.mode, assigned_to = r.assigned_to, is_active = r.is_active,
+        user_name = r.user_name, account = r.account, total_messages = r.total_messages,
+        user_messages = r.user_messages, answered_sequence = r.answered_sequence,
+        last_user_sequence = r.last_user_sequence, input_sequence = r.input_sequence, coalesce_ms = r.coalesce_ms,
+        due_at = r.due_at, due_cap_at = r.due_cap_at, last_activity_at = r.last_activity_at,
+        lease_owner = CASE WHEN r.fence > c.fence THEN NULL ELSE c.lease_owner END,
+        lease_expires_at = CASE WHEN r.fence > c.fence THEN NULL ELSE c.lease_expires_at END,
+        turn_attempts = CASE WHEN r.fence > c.fence THEN 0 ELSE c.turn_attempts END,
+        fence = r.fence
+    FROM {r} WHERE c.id = r.id
+    """,
+    id="int",
+    mode="text",
+    assigned_to="text",
+    is_active="bool",
+    user_name="text",
+    account="text",
+    total_messages="int",
+    user_messages="int",
+    answered_sequence="int",
+    last_user_sequence="int",
+    input_sequence="int",
+    coalesce_ms="int",
+    due_at="time",
+    due_cap_at="time",
+    last_activity_at="time",
+    fence="int",
+)
+
+SILENCE_BOT = statement(
+    """
+    UPDATE deliveries AS d SET status = 'cancelled', error_code = r.reason, next_attempt_at = NULL
+    FROM {r} WHERE d.conversation_id = r.conversation_id AND d.status = 'queued' AND d.role = 'assistant'
+    """,
+    conversation_id="int",
+    reason="text",
+)
+
+_FIELDS = tuple(field.name for field in fields(Thread) if field.name not in ("consent_at", "opted_out", "taken_over"))
+
+
+def find_or_make(arriving: Sequence[tuple[Incoming, datetime]]) -> Steps[dict[ThreadKey, Thread]]:
+    """Lock the conversations of these messages in id order, making the ones that do not exist."""
+    first: dict[ThreadKey, tuple[Incoming, datetime]] = {}
+    for incoming, received_at in arriving:
+        first.setdefault(incoming.thread, (incoming, received_at))
+    found = yield from _lock(first)
+    missing = {key: first[key] for key in first if key not in found}
+    if missing:
+        yield from _make(missing)
+        # Whether we made them or another process was faster, they are there now. All are locked again, in id order.
+        found = yield from _lock(first)
+    return found
+
+
+def _lock(keys: Iterable[ThreadKey]) -> Steps[dict[ThreadKey, Thread]]:
+    rows = yield LOCK, [{"channel_name": key.channel_name, "thread_key": key.key} for key in keys]
+    return {ThreadKey(row["channel_name"], row["thread_key"]): _thread(row) for row in rows}
+
+
+def _thread(row: Mapping[str, Any]) -> Thread:
+    values = {name: row[name] for name in _FIELDS}
+    values["is_active"] = bool(row["is_active"])
+    return Thread(**values, consent_at=row["consent_at"], opted_out=row["opted_out_at"] is not None)
+
+
+def _make(missing: Mapping[ThreadKey, tuple[Incoming, datetime]]) -> Steps[None]:
+    records = [_new_conversation(incoming, created_at) for incoming, created_at in missing.values()]
+    unique = {(record["channel_name"], record["address"]): record for record in records}
+    yield from make_contacts(list(unique.values()))
+    yield MAKE_CONVERSATIONS, records
+
+
+def make_contacts(records: Sequence[Mapping[str, Any]]) -> Steps[None]:
+    """Make addresses that nobody has written from yet, each with a contact of its own.
+
+    The address comes first: of two processes that meet a stranger at once, only the one whose row it is goes on to
+    make the contact. Records have channel_name, address, user_name and created_at.
+    """
+    addresses = yield MAKE_ADDRESSES, [{"channel_name": r["channel_name"], "address": r["address"]} for r in records]
+    by_address = {(r["channel_name"], r["address"]): r for r in records}
+    made = {str(uuid.uuid4()): row for row in addresses}
+    if not made:
+        return
+    contacts = yield (
+        MAKE_CONTACTS,
+        [
+            {
+                "contact_id": contact_id,
+                "name": by_address[row["channel_name"], row["address"]]["user_name"],
+                "created_at": by_address[row["channel_name"], row["address"]]["created_at"],
+            }
+            for contact_id, row in made.items()
+        ],
+    )
+    yield LINK_ADDRESSES, [{"address_id": made[c["contact_id"]]["id"], "contact_id": c["id"]} for c in contacts]
+
+
+def _new_conversation(incoming: Incoming, created_at: datetime) -> dict[str, Any]:
+    event = incoming.event
+    assert isinstance(event, Inbound | Echo)
+    address = event.sender if isinstance(event, Inbound) else event.recipient
+    return new_conversation(
+        incoming.channel_name,
+        incoming.kind,
+        address,
+        created_at,
+        thread_key=incoming.thread.key,
+        account=event.account,
+        user_name=event.sender_name if isinstance(event, Inbound) else None,
+    )
+
+
+def new_conversation(
+    channel_name: str,
+    kind: str,
+    address: str,
+    created_at: datetime,
+    *,
+    thread_key: str | None = None,
+    account: str | None = None,
+    user_name: str | None = None,
+) -> dict[str, Any]:
+    """Describe a conversation that does not exist yet; its public id is random, never an address."""
+    return {
+        "conversation_id": str(uuid.uuid4()),
+        "channel": kind,
+        "channel_name": channel_name,
+        "thread_key": thread_key or address,
+        "address": address,
+        "account": account,
+        "user_name": user_name,
+        "user_phone": address if kind == "sms" else None,
+        "user_email": address if kind == "email" else None,
+        "created_at": created_at,
+    }
+
+
+def save(threads: Sequence[Thread]) -> Steps[None]:
+    """Write changed conversations back, one update each."""
+    yield SAVE, [{name: getattr(thread, name) for name in _SAVED} for thread in threads]
+
+
+_SAVED = tuple(name for name in _FIELDS if name not in ("channel_name", "thread_key"))
+
+
+def silence_bot(conversation_ids: Sequence[int], reason: str) -> Steps[None]:
+    """Cancel what the bot has not sent yet."""
+    if conversation_ids:
+        yield SILENCE_BOT, [{"conversation_id": id_, "reason": reason} for id_ in conversation_ids]

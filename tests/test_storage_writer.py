@@ -1,0 +1,232 @@
+"""What the writers promise beside speed: locks, deadlocks, a database that goes away, and the schema."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from gateway.storage import Accept, SchemaMismatch, Storage, StorageUnavailable, Takeover
+from gateway.storage.engine import make_engine
+from gateway.storage.sql import Steps, statement
+from gateway.storage.tables import metadata
+from gateway.storage.writer import OneByOne
+from tests.conftest import make_database
+from tests.test_storage_accept import NOW, accept, numbers, sms
+
+
+@pytest.fixture
+async def postgres(postgres_url: str) -> str:
+    """Give an empty PostgreSQL database."""
+    return await make_database(postgres_url)
+
+
+async def test_locked_conversation_does_not_hold_up_the_others(postgres: str) -> None:
+    """A row that somebody keeps locked leaves the batch; the others commit, and its own messages keep their order."""
+    async with Storage(postgres) as storage:
+        await storage.migrate()
+        await accept(storage, sms("+1locked", "L0"))
+        await accept(storage, sms("+1free", "F0"))
+        other: Any = await asyncpg.connect(postgres)
+        transaction = other.transaction()
+        await transaction.start()
+        await other.execute("SELECT 1 FROM chat_conversations WHERE address = '+1locked' FOR UPDATE")
+        started = time.monotonic()
+        locked = [asyncio.create_task(accept(storage, sms("+1locked", f"L{n}"))) for n in range(1, 4)]
+        await asyncio.gather(*(accept(storage, sms("+1free", f"F{n}")) for n in range(1, 4)))
+        free_after_s = time.monotonic() - started
+        locked.append(asyncio.create_task(accept(storage, sms("+1locked", "L4"))))
+        again = time.monotonic()
+        await accept(storage, sms("+1free", "F4"))
+        second_s = time.monotonic() - again
+        assert not any(task.done() for task in locked)
+        await transaction.rollback()
+        await other.close()
+        await asyncio.gather(*locked)
+        [conversation] = [c for c in await storage.conversations() if c.address == "+1locked"]
+        order = [m.external_id for m in await storage.messages(conversation.id or 0)]
+
+        assert free_after_s < 3
+        assert second_s < 1
+        assert order == ["L0", "L1", "L2", "L3", "L4"]
+
+
+async def test_a_lock_that_lasts_is_unavailable(postgres: str) -> None:
+    """Where the lock outlasts all patience, the operation says that the database is away, and can be repeated."""
+    async with Storage(postgres) as storage:
+        await storage.migrate()
+        await accept(storage, sms("+1locked", "L0"))
+        other: Any = await asyncpg.connect(postgres)
+        async with other.transaction():
+            await other.execute("SELECT 1 FROM chat_conversations FOR UPDATE")
+            tried = await asyncio.gather(
+                *(accept(storage, sms("+1locked", f"L{n}")) for n in (1, 2, 3)), return_exceptions=True
+            )
+            # Nothing that waits behind the first overtakes it: all of them are submitted again, in their order.
+            assert [type(result) for result in tried] == [StorageUnavailable] * 3
+        await other.close()
+        for n in (1, 2, 3):
+            await accept(storage, sms("+1locked", f"L{n}"))
+        [conversation] = await storage.conversations()
+        stored = await storage.messages(conversation.id or 0)
+
+        assert [message.external_id for message in stored] == ["L0", "L1", "L2", "L3"]
+
+
+async def test_a_database_that_is_not_fit_is_unavailable(postgres: str) -> None:
+    """A missing table, or a missing database, is the database's fault: nothing that arrives is taken for unreadable."""
+    async with Storage(postgres) as storage:
+        with pytest.raises(StorageUnavailable):
+            await accept(storage, sms("+1555", "SM1"))
+    async with Storage(postgres.replace("/frontdesk_", "/missing_")) as storage:
+        with pytest.raises(StorageUnavailable):
+            await accept(storage, sms("+1555", "SM1"))
+
+
+async def test_deadlock_is_run_again(postgres: str) -> None:
+    """Of two transactions that lock each other out, the one that PostgreSQL ends is ours and runs again."""
+    async with Storage(postgres) as storage:
+        await storage.migrate()
+        await accept(storage, sms("+1a", "A0"))
+        await accept(storage, sms("+1b", "B0"))
+        other: Any = await asyncpg.connect(postgres, server_settings={"deadlock_timeout": "30s"})
+        async with other.transaction():
+            await other.execute("SELECT 1 FROM chat_conversations WHERE address = '+1b' FOR UPDATE")
+            both = asyncio.create_task(accept(storage, sms("+1a", "A1"), sms("+1b", "B1")))
+            await _until_waiting(postgres)
+            await other.execute("SELECT 1 FROM chat_conversations WHERE address = '+1a' FOR UPDATE")
+        await other.close()
+        result = await both
+
+        assert result.messages == 2
+        assert await numbers(storage) == {"+1a": [1, 2], "+1b": [1, 2]}
+
+
+async def _until_waiting(postgres: str) -> None:
+    """Return once some transaction waits for a lock."""
+    watcher: Any = await asyncpg.connect(postgres)
+    async with asyncio.timeout(5):
+        while not await watcher.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+            await asyncio.sleep(0.01)
+    await watcher.close()
+
+
+async def test_database_that_is_away_says_so_and_comes_back(tmp_path: Path) -> None:
+    """An operation on a database that cannot be opened fails as unavailable; the next one after its return works."""
+    away = tmp_path / "folder"
+    async with Storage(f"sqlite:///{away}/x.db") as storage:
+        with pytest.raises(StorageUnavailable):
+            await accept(storage, sms("+1a", "A1"))
+        away.mkdir()
+        await storage.migrate()
+        result = await accept(storage, sms("+1a", "A1"))
+
+        assert result.messages == 1
+
+
+async def test_unreachable_postgresql_is_unavailable() -> None:
+    """Nobody listening at the address is `unavailable`, for writes and for reads."""
+    async with Storage("postgresql://nobody@127.0.0.1:1/none") as storage:
+        with pytest.raises(StorageUnavailable):
+            await accept(storage, sms("+1a", "A1"))
+        with pytest.raises(StorageUnavailable):
+            await storage.ping()
+        with pytest.raises(StorageUnavailable):
+            await storage.check_schema()
+
+
+async def test_broken_connection_is_replaced(postgres: str) -> None:
+    """When the server ends our connections, the next operations run on new ones."""
+    async with Storage(postgres) as storage:
+        await storage.migrate()
+        await accept(storage, sms("+1a", "A1"))
+        other: Any = await asyncpg.connect(postgres)
+        await other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+        await other.close()
+        results = []
+        for _ in range(3):
+            results += await asyncio.gather(accept(storage, sms("+1a", "A2")), return_exceptions=True)
+
+        assert any(not isinstance(result, Exception) for result in results)
+        assert await numbers(storage) == {"+1a": [1, 2]}
+
+
+async def test_migrations_lead_to_the_tables(database_url: str) -> None:
+    """The migrations make exactly the schema that the tables declare, and running them twice changes nothing."""
+    async with Storage(database_url) as storage:
+        with pytest.raises(SchemaMismatch, match="frontdesk migrate"):
+            await storage.check_schema()
+        before = await storage.migrate()
+        again = await storage.migrate()
+        await storage.check_schema()
+    engine = make_engine(database_url)
+    async with engine.connect() as connection:
+        differences = await connection.run_sync(
+            lambda c: compare_metadata(MigrationContext.configure(c, opts={"compare_type": True}), metadata)
+        )
+    await engine.dispose()
+
+    assert (before, again) == (None, "0001")
+    assert differences == []
+
+
+async def test_two_people_take_over_at_once(storage: Storage) -> None:
+    """Of two people in one moment one has the conversation, and both learn who."""
+    await accept(storage, sms("+1a", "A1"))
+    [conversation] = await storage.conversations()
+    ann, bob = await asyncio.gather(
+        *(storage.run(Takeover(conversation.conversation_id, name, NOW)) for name in ("ann", "bob"))
+    )
+    nobody = await storage.run(Takeover("no such id", "ann", NOW))
+
+    assert ann is not None
+    assert bob is not None
+    assert [ann.changed, bob.changed] in ([True, False], [False, True])
+    assert ann.assigned_to == bob.assigned_to
+    assert nobody is None
+
+
+async def test_a_large_request_is_one_commit(storage: Storage) -> None:
+    """A thousand events of one request are accepted together, in order."""
+    events = tuple(sms(f"+1{n % 10}", f"M{n}") for n in range(1000))
+    result = await storage.run(Accept(events, NOW + timedelta(seconds=1)))
+
+    assert result.messages == 1000
+    assert await numbers(storage) == {f"+1{n}": list(range(1, 101)) for n in range(10)}
+
+
+class ReadPragmas(OneByOne[dict[str, Any]]):
+    """Asks SQLite how the connection that commits is set."""
+
+    def steps(self) -> Steps[dict[str, Any]]:
+        """Read them."""
+        [row] = yield (PRAGMAS, [{"n": 1}])
+        return row
+
+
+PRAGMAS = statement(
+    """
+    SELECT s.synchronous, j.journal_mode, f.foreign_keys
+    FROM pragma_synchronous AS s, pragma_journal_mode AS j, pragma_foreign_keys AS f, {r}
+    """,
+    n="int",
+)
+
+
+async def test_sqlite_commits_survive_a_power_cut(tmp_path: Path) -> None:
+    """The connection that commits writes ahead and syncs each commit, on a new file and on one that was there."""
+    full = {"synchronous": 2, "journal_mode": "wal", "foreign_keys": 1}  # sqlite.org/pragma.html: 2 is FULL
+    async with Storage(f"sqlite:///{tmp_path}/frontdesk.db") as storage:
+        first = await storage.run(ReadPragmas())
+    async with Storage(f"sqlite:///{tmp_path}/frontdesk.db") as storage:
+        await storage.migrate()
+        again = await storage.run(ReadPragmas())
+
+    assert (first, again) == (full, full)
