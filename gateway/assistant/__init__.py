@@ -1,0 +1,1 @@
+"""The shared chatbot turn: prompt, history, model, tools, escalation."""

@@ -1,0 +1,81 @@
+"""The history window: which messages the model sees, in which order, and how they become lines. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, cast
+
+from gateway.assistant.model import Image, Line
+
+MAX_IMAGES = 2
+"""Pictures are paid for again with every call; older ones are only named."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file of a message; ``image`` is its content where the model can and may look at it."""
+
+    content_type: str
+    image: Image | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One message of the transcript."""
+
+    sequence_number: int
+    role: str
+    """``user``, ``assistant``, ``agent``, or ``system``, which the model never sees."""
+    content: str
+    answers_sequence: int | None = None
+    """On an answer: the sequence number of the last message that it answers."""
+    files: tuple[File, ...] = ()
+
+    @property
+    def place(self) -> tuple[int, int, int]:
+        """Where the entry stands: an answer directly behind what it answers, whatever arrived meanwhile."""
+        if self.answers_sequence is None:
+            return (self.sequence_number, 0, self.sequence_number)
+        return (self.answers_sequence, 1, self.sequence_number)
+
+
+def window(entries: Iterable[Entry], *, answered_sequence: int, input_sequence: int, limit: int) -> tuple[Line, ...]:
+    """Return the lines of a turn that answers the user messages in (answered_sequence, input_sequence].
+
+    At most ``limit`` earlier messages come first, oldest first; then the turn's own, each once. Later user messages
+    stay out: they get their own turn. Of two entries with one number the last given counts.
+    """
+    unique = {entry.sequence_number: entry for entry in entries if entry.role != "system"}
+    inside = sorted((entry for entry in unique.values() if entry.place[0] <= input_sequence), key=lambda e: e.place)
+    asked = [entry for entry in inside if entry.role == "user" and entry.sequence_number > answered_sequence]
+    earlier = [entry for entry in inside if not (entry.role == "user" and entry.sequence_number > answered_sequence)]
+    first = start_of_window(max((entry.sequence_number for entry in earlier), default=0), limit)
+    return _lines([*(entry for entry in earlier if entry.sequence_number > first), *asked])
+
+
+def start_of_window(last: int, limit: int) -> int:
+    """Return the sequence number behind which the window starts, where ``last`` is the newest earlier message.
+
+    It moves in steps of half the limit, not by one with each message, so that the prompt's beginning, and with it the
+    provider's prefix cache, survives several turns. For ``limit`` 10: up to 10 -> 0, 11 to 16 -> 6, 17 to 22 -> 12.
+    """
+    if last <= limit:
+        return 0
+    step = limit - limit // 2 + 1
+    return step * -(-(last - limit) // step)
+
+
+def _lines(entries: Sequence[Entry]) -> tuple[Line, ...]:
+    """Give the newest pictures to their lines; every other file is named in the text."""
+    room = MAX_IMAGES
+    lines: list[Line] = []
+    for entry in reversed(entries):
+        shown = [file for file in entry.files if file.image is not None][-room:] if room else []
+        room -= len(shown)
+        # By identity: the same picture may have been sent twice.
+        named = [file for file in entry.files if not any(file is other for other in shown)]
+        text = "\n".join(filter(None, [entry.content, *(f"[attachment: {file.content_type}]" for file in named)]))
+        images = tuple(file.image for file in shown if file.image is not None)
+        lines.append(Line(cast("Literal['user', 'assistant', 'agent']", entry.role), text, images))
+    return tuple(reversed(lines))

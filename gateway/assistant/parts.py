@@ -1,0 +1,68 @@
+"""What the assistant is made of, opened in order and closed in reverse: for the server and for embedding alike."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from channels.http import Http
+from gateway.assistant.model import Model
+from gateway.assistant.models import build_model
+from gateway.assistant.service import ChatbotService
+from gateway.assistant.turn import Assistant
+from gateway.cache import Memory, open_memory
+from gateway.clock import Clock, utc_now
+from gateway.config import Config
+from gateway.media import Media, MediaStore
+from gateway.metrics import Metrics
+from gateway.roster import Roster, build_roster
+from gateway.storage import Storage
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything below the doors and the workers."""
+
+    config: Config
+    metrics: Metrics
+    http: Http
+    roster: Roster
+    storage: Storage
+    memory: Memory
+    model: Model
+    media: Media
+    assistant: Assistant
+    service: ChatbotService
+
+
+def namespace_of(database_url: str) -> str:
+    """Return what keeps two installations apart that share a Redis: their databases."""
+    return hashlib.sha256(database_url.encode()).hexdigest()[:12]
+
+
+@asynccontextmanager
+async def open_parts(config: Config, clock: Clock = utc_now) -> AsyncIterator[Parts]:
+    """Open the storage, the memory, the HTTP client and the model; the database may be away.
+
+    Raises:
+        ConfigError: a channel's settings do not hold.
+    """
+    metrics = Metrics()
+    async with AsyncExitStack() as stack:
+        http = await stack.enter_async_context(Http())
+        roster = build_roster(config, http)
+        storage = await stack.enter_async_context(Storage(config.database.url))
+        memory = open_memory(
+            config.redis.url, on_error=metrics.cache_errors.inc, namespace=namespace_of(config.database.url)
+        )
+        stack.push_async_callback(memory.close)
+        model = build_model(config.assistant)
+        stack.push_async_callback(model.close)
+        media = Media(storage, roster, MediaStore(config.data.dir / "media"), http, clock)
+        assistant = Assistant(storage, memory, media, model, metrics, clock, config.assistant, config.business)
+        service = ChatbotService(
+            storage, assistant, clock, answer_while_waiting=config.handoff.while_waiting == "answer"
+        )
+        yield Parts(config, metrics, http, roster, storage, memory, model, media, assistant, service)

@@ -1,0 +1,189 @@
+"""``ChatbotService``: the shared chatbot turn for developers who embed it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from weakref import WeakValueDictionary
+
+from gateway.assistant.lease import LEASE_S, keep_lease
+from gateway.assistant.turn import Assistant, Reply
+from gateway.clock import Clock, utc_now
+from gateway.storage import BeginDirectTurn, Begun, Claim, Fenced, Finished, FinishTurn, Storage
+
+BUSY_RETRY_S = 0.05
+
+KINDS = {
+    "website": "website_chat",
+    "website_chat": "website_chat",
+    "facebook": "facebook_messenger",
+    "facebook_messenger": "facebook_messenger",
+    "sms": "sms",
+    "email": "email",
+    "whatsapp": "whatsapp",
+}
+"""The words that a caller may use for a channel."""
+
+
+class ChatbotService:
+    """Answers a caller's messages with the same turn, tables and memory as the channels.
+
+    It only returns its answer; nothing is delivered.
+    """
+
+    def __init__(
+        self, storage: Storage, assistant: Assistant, clock: Clock = utc_now, *, answer_while_waiting: bool = True
+    ) -> None:
+        self._storage = storage
+        self._assistant = assistant
+        self._clock = clock
+        self._answer_while_waiting = answer_while_waiting
+        self._owner = f"direct:{uuid.uuid4()}"
+        # A lock lives as long as a call holds it or waits for it: a newcomer never finds a younger one to overtake by.
+        self._turn_of: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    @staticmethod
+    @asynccontextmanager
+    async def from_config(path: str | Path = "config.yaml") -> AsyncIterator[ChatbotService]:
+        """Open a service by a configuration file: ``async with ChatbotService.from_config(…) as service``.
+
+        Raises:
+            ConfigError: the configuration does not hold; raised on entering.
+            SchemaMismatch: the database needs ``frontdesk migrate``; raised on entering.
+            StorageUnavailable: the database is away; raised on entering.
+        """
+        from gateway.assistant.parts import open_parts
+        from gateway.config import load
+
+        async with open_parts(load(Path(path))) as parts:
+            if parts.storage.is_sqlite:
+                await parts.storage.migrate()
+            else:
+                await parts.storage.check_schema()
+            yield parts.service
+
+    async def send_message(
+        self,
+        conversation_id: str,
+        message: str,
+        user_id: str | None = None,
+        user_name: str | None = None,
+        user_email: str | None = None,
+        user_phone: str | None = None,
+        channel: str = "website",
+        image_url: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        lead_id: int | None = None,
+        customer_id: int | None = None,
+    ) -> dict[str, Any]:
+        """Store a message, answer it, and return the answer.
+
+        Calls on one conversation wait for each other, in order. In mode ``human``, and in mode ``waiting`` with
+        ``handoff.while_waiting: silent``, the message is stored and ``message`` is None, as it is where the turn was
+        taken away meanwhile; where the model failed it is the fallback text and ``model`` is None.
+
+        Raises:
+            ValueError: the channel word, the conversation id or the message is not one.
+            ConversationBelongsToChannel: the conversation runs on a configured channel.
+            StorageUnavailable: the database is away.
+        """
+        kind = _kind(channel)
+        if not conversation_id or not (message.strip() or image_url):
+            raise ValueError("conversation_id and message must not be empty")
+        facts = {
+            "user_id": user_id,
+            "user_name": user_name,
+            "user_email": user_email,
+            "user_phone": user_phone,
+            "lead_id": lead_id,
+            "customer_id": customer_id,
+            "platform_metadata": dict(metadata) if metadata is not None else None,
+        }
+        lock = self._turn_of.setdefault(conversation_id, asyncio.Lock())
+        async with lock:
+            begun = await self._begin(conversation_id, kind, message, facts, image_url)
+            return await self._answer(conversation_id, begun)
+
+    async def _begin(
+        self, conversation_id: str, kind: str, message: str, facts: Mapping[str, Any], image_url: str | None
+    ) -> Begun:
+        """Store the message and claim its turn, waiting while another process answers an earlier one."""
+        while True:
+            now = self._clock()
+            begun = await self._storage.run(
+                BeginDirectTurn(
+                    conversation_id,
+                    kind,
+                    message,
+                    self._owner,
+                    now,
+                    now + timedelta(seconds=LEASE_S),
+                    facts,
+                    image_url,
+                    self._answer_while_waiting,
+                )
+            )
+            if not begun.busy:
+                return begun
+            await asyncio.sleep(BUSY_RETRY_S * random.uniform(0.5, 1.5))
+
+    async def _answer(self, conversation_id: str, begun: Begun) -> dict[str, Any]:
+        if begun.claim is None:
+            return self._result(conversation_id, begun, None, begun.total_messages, escalated=begun.escalated)
+        try:
+            async with keep_lease(self._storage, begun.claim, self._clock):
+                reply = await self._assistant.answer(begun.claim)
+            finished = await self._finish(begun.claim, reply)
+        except Fenced:  # a person, or another call after a lost lease, took the turn while the model was thinking
+            return await self._silent_result(conversation_id, begun)
+        await self._assistant.remember(begun.claim, reply, finished)
+        return self._result(conversation_id, begun, reply, finished.total_messages, escalated=finished.escalated)
+
+    async def _finish(self, claim: Claim, reply: Reply) -> Finished:
+        finished = await self._storage.run(
+            FinishTurn(
+                claim.id,
+                claim.fence,
+                self._clock(),
+                reply.answer,
+                reply.escalation_reason,
+                reply.fallback,
+                self._answer_while_waiting,
+            )
+        )
+        if finished is None:
+            raise Fenced
+        return finished
+
+    async def _silent_result(self, conversation_id: str, begun: Begun) -> dict[str, Any]:
+        row = await self._storage.conversation(conversation_id)
+        assert row is not None
+        return self._result(conversation_id, begun, None, row.total_messages, escalated=row.escalated)
+
+    def _result(
+        self, conversation_id: str, begun: Begun, reply: Reply | None, message_count: int, *, escalated: bool
+    ) -> dict[str, Any]:
+        answer = reply.answer if reply is not None else None
+        return {
+            "conversation_id": conversation_id,
+            "message": None if answer is None else answer.text,
+            "actions": [] if answer is None else list(answer.tool_calls),
+            "needs_human_escalation": escalated,
+            "timestamp": self._clock().isoformat(),
+            "model": None if answer is None else answer.model,
+            "database_conversation_id": begun.id,
+            "message_count": message_count,
+            "tokens_used": (answer.tokens_used or 0) if answer is not None else 0,
+        }
+
+
+def _kind(channel: str) -> str:
+    if channel not in KINDS:
+        raise ValueError(f"unknown channel {channel!r}; use one of {', '.join(KINDS)}")
+    return KINDS[channel]
