@@ -1,0 +1,200 @@
+"""Putting the house together: which parts run in which role, in what order they start and stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Literal
+
+import structlog
+
+from gateway.assistant.parts import Parts, namespace_of, open_parts
+from gateway.bus import Bus, open_bus
+from gateway.clock import Clock, utc_now
+from gateway.config import Config
+from gateway.inbox import Inbox
+from gateway.lock import OwnerLock
+from gateway.outbox import Outbox
+from gateway.polls import Poller
+from gateway.spool import Spool
+from gateway.storage import OpenChannels, SchemaMismatch, Storage, StorageUnavailable, TakeLeases
+from gateway.tasks import end
+from gateway.turns import Turns
+from gateway.web.door import Door
+from gateway.web.health import Health
+from gateway.web.server import Routes, Server
+
+log = structlog.get_logger(__name__)
+
+Role = Literal["all", "web", "worker"]
+TURN_GRACE_S = 12.0  # with the outbox's grace and the server's 10 s at the door, under the promised 30 s in all
+SEND_GRACE_S = 12.0
+RESTART_S = 1.0
+
+
+class Gateway:
+    """One running process."""
+
+    def __init__(self, parts: Parts, bus: Bus, spool: Spool, role: Role, clock: Clock) -> None:
+        config = parts.config
+        answers = config.handoff.while_waiting == "answer"
+        self.parts = parts
+        self.role = role
+        self._clock = clock
+        self._owner = f"serve:{uuid.uuid4()}"
+        self._spool = spool
+        self.inbox = Inbox(parts.storage, spool, parts.roster, bus, parts.metrics, clock, answer_while_waiting=answers)
+        self.turns = Turns(
+            parts.storage,
+            parts.roster,
+            parts.assistant,
+            bus,
+            parts.metrics,
+            clock,
+            config.turns,
+            owner=self._owner,
+            answer_while_waiting=answers,
+        )
+        self.outbox = Outbox(
+            parts.storage, parts.roster, self.inbox, bus, parts.metrics, clock, config.outbox, owner=self._owner
+        )
+        self.poller = Poller(parts.storage, parts.roster, self.inbox, clock)
+        self.health = Health(parts.storage, spool, parts.metrics, clock)
+        door = Door(self.inbox, parts.roster, parts.metrics, max_body_bytes=config.server.max_body_mb * 1024 * 1024)
+        pages: list[Routes] = [self.health] if role == "worker" else [door, self.health]
+        self.server = Server(pages, host=config.server.host, port=config.server.port)
+        self._loops: list[asyncio.Task[None]] = []
+        self.unfit: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Raises SchemaMismatch where a database that was away at start turns out not to fit."""
+
+    @property
+    def port(self) -> int:
+        """The port that the process listens on."""
+        return self.server.port
+
+    async def start(self) -> None:
+        """Open the door first, so that inbound can be kept while everything else gets ready.
+
+        Raises:
+            OSError: the address is taken or not ours.
+        """
+        await self.server.start()
+        self._loops = [self._keep(self.inbox.drain_forever), self._keep(self._work)]
+        log.info("serving", port=self.port, role=self.role, channels=len(self.parts.roster.names))
+
+    async def stop(self) -> None:
+        """Accept no more, finish or release what runs, lose nothing."""
+        self.health.stopping = True
+        await self.server.stop()
+        await asyncio.gather(self.turns.stop(TURN_GRACE_S), self.outbox.stop(SEND_GRACE_S))
+        await end(self._loops)
+        log.info("stopped")
+
+    async def _work(self) -> None:
+        """Make ready what needs the database, then run the workers of this role."""
+        await self._prepare()
+        if self.role == "web":
+            await asyncio.Event().wait()
+        workers = [self.turns.run, self.outbox.run, self.poller.run, self.parts.media.fetch_pending_forever]
+        loops = [self._keep(worker) for worker in workers]
+        try:
+            await asyncio.gather(*loops)
+        finally:
+            await end(loops)
+
+    async def _prepare(self) -> None:
+        storage = self.parts.storage
+        while True:
+            try:
+                await _fit_schema(storage)
+                await storage.run(OpenChannels(self.parts.roster.names))
+                if storage.is_sqlite:
+                    await storage.run(TakeLeases(self._clock()))
+            except StorageUnavailable:
+                await asyncio.sleep(RESTART_S)
+            except SchemaMismatch as error:
+                self.unfit.set_exception(error)
+                await asyncio.Event().wait()
+            else:
+                return
+
+    def _keep(self, worker: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
+        """Run a worker's loop, again after a fault of ours: one bad moment does not silence a process."""
+
+        async def forever() -> None:
+            while True:
+                try:
+                    await worker()
+                    return
+                except Exception as error:  # the top of a loop
+                    if not isinstance(error, StorageUnavailable):
+                        log.exception("worker_failed", worker=getattr(worker, "__qualname__", "worker"))
+                    await asyncio.sleep(RESTART_S)
+
+        return asyncio.create_task(forever())
+
+
+@asynccontextmanager
+async def open_gateway(config: Config, role: Role = "all", clock: Clock = utc_now) -> AsyncIterator[Gateway]:
+    """Start a process's whole house and stop it in reverse order.
+
+    Raises:
+        ConfigError: a channel's settings do not hold.
+        AlreadyServed: another process serves this SQLite file.
+        SchemaMismatch: PostgreSQL needs ``frontdesk migrate``.
+        OSError: the address is taken or not ours.
+    """
+    async with AsyncExitStack() as stack:
+        parts = await stack.enter_async_context(open_parts(config, clock))
+        await _own_database(parts.storage, stack)
+        bus = open_bus(
+            config.redis.url, on_error=parts.metrics.cache_errors.inc, namespace=namespace_of(config.database.url)
+        )
+        await bus.open()
+        stack.push_async_callback(bus.close)
+        spool = Spool(config.data.dir / "spool", config.data.spool_max_mb * 1024 * 1024)
+        await spool.open()
+        stack.push_async_callback(spool.close)
+        gateway = Gateway(parts, bus, spool, role, clock)
+        await gateway.start()
+        stack.push_async_callback(gateway.stop)
+        yield gateway
+
+
+async def _own_database(storage: Storage, stack: AsyncExitStack) -> None:
+    """Make the schema fit; a database that is away is waited for behind the open door."""
+    if storage.path is not None:
+        lock = OwnerLock(storage.path)
+        lock.acquire()
+        stack.callback(lock.release)
+    with contextlib.suppress(StorageUnavailable):
+        await _fit_schema(storage)
+
+
+async def _fit_schema(storage: Storage) -> None:
+    if storage.is_sqlite:
+        await storage.migrate()
+    else:
+        await storage.check_schema()
+
+
+async def serve(config: Config, role: Role = "all") -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Raises:
+        SchemaMismatch: PostgreSQL needs ``frontdesk migrate``; what arrived meanwhile is in the spool.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with open_gateway(config, role) as gateway:
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait((stopping, gateway.unfit), return_when=asyncio.FIRST_COMPLETED)
+        await end((stopping,))
+        if gateway.unfit.done():
+            gateway.unfit.result()

@@ -1,0 +1,255 @@
+"""Events become durable, once: in the database, or, while that is away, in the spool."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+from channels.base import Channel, Event, Reply, Request, Status
+from channels.errors import PayloadError
+from gateway.bus import Bus
+from gateway.clock import Clock
+from gateway.metrics import Metrics
+from gateway.roster import Roster
+from gateway.spool import Arrival, Batch, Spool, SpoolUnavailable
+from gateway.storage import Accept, Accepted, Incoming, NoteDraining, Rejected, Storage, StorageUnavailable
+
+log = structlog.get_logger(__name__)
+
+ACCEPT_TIMEOUT_S = 5.0
+"""A database that answers later than this is away: Twilio gives a webhook 15 s (facts of its webhook timeouts)."""
+DRAIN_BATCH = 200
+DRAIN_RETRY_S = (0.2, 5.0)
+ADOPT_EVERY_S = 30.0
+NEVER = datetime.max.replace(tzinfo=UTC)
+
+ACK = Reply(200)
+"""The answer to a body that we cannot read: taken, and nothing that any platform would show to a customer."""
+
+
+class Inbox:
+    """Accepts what the door has let in."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        spool: Spool,
+        roster: Roster,
+        bus: Bus,
+        metrics: Metrics,
+        clock: Clock,
+        *,
+        answer_while_waiting: bool,
+    ) -> None:
+        self._storage = storage
+        self._spool = spool
+        self._roster = roster
+        self._bus = bus
+        self._metrics = metrics
+        self._clock = clock
+        self._answer_while_waiting = answer_while_waiting
+        self._named: set[str] = set()
+        self.calm_since = clock()
+        """Since when the store has been up and the spool empty: a callback cannot be waiting in it."""
+
+    async def receive(self, channel: Channel, request: Request) -> Reply:
+        """Verify, read and keep one webhook; when this returns, what it told is on disk.
+
+        Raises:
+            SignatureError: it is forged.
+            SpoolUnavailable: it could not be kept anywhere.
+        """
+        await channel.verify(request)
+        arrival = Arrival(channel.name, request, self._clock())
+        operation, reply = self._read(channel, arrival)
+        if operation is not None:
+            await self._keep(arrival, operation)
+        return reply
+
+    async def accept_polled(self, channel: Channel, events: Sequence[Event], checkpoint: Mapping[str, Any]) -> Accepted:
+        """Commit what a poll found together with where the next one starts.
+
+        Raises:
+            StorageUnavailable: nothing was committed, the poll is repeated from the old checkpoint.
+        """
+        incoming = tuple(entry for event in events if (entry := self._route(channel, event)) is not None)
+        operation = Accept(incoming, self._clock(), self._answer_while_waiting, poll=(channel.name, dict(checkpoint)))
+        accepted = await self._storage.run(operation)
+        self._announce(accepted)
+        return accepted
+
+    async def accept_status(self, channel: Channel, status: Status) -> None:
+        """Commit what a look-up found out about a delivery.
+
+        Raises:
+            StorageUnavailable: nothing was committed.
+        """
+        incoming = (Incoming(channel.name, channel.kind, status),)
+        self._announce(await self._storage.run(Accept(incoming, self._clock(), self._answer_while_waiting)))
+
+    async def replay(self, channel: Channel, request: Request, came_at: datetime) -> str | None:
+        """Read a webhook that was kept once more and commit what it tells; returns why it still cannot be, or None.
+
+        It was verified when it came, and counts as stored now; consent counts from when it came.
+
+        Raises:
+            StorageUnavailable: nothing was committed.
+        """
+        operation, _ = self._read(channel, Arrival(channel.name, request, self._clock()))
+        if operation is None:
+            return None
+        if operation.rejected:
+            return operation.rejected[0].reason
+        try:
+            accepted = await self._storage.run(replace(operation, said_at=came_at))
+        except StorageUnavailable:
+            raise
+        except Exception as error:
+            log.exception("events_refused_by_database", channel=channel.name)
+            return f"the database refused it: {type(error).__name__}"
+        self._announce(accepted)
+        return None
+
+    # --- reading ---
+
+    def _read(self, channel: Channel, arrival: Arrival) -> tuple[Accept | None, Reply]:
+        try:
+            parsed = channel.parse(arrival.request)
+        except PayloadError as error:
+            self._metrics.rejected.labels(channel.name, "unreadable").inc()
+            log.warning("webhook_unreadable", channel=channel.name, reason=str(error))
+            return self._operation(arrival, (), str(error)), ACK
+        for name in parsed.ignored:
+            self._ignore(channel.name, name)
+        entries = [(event, self._route(channel, event)) for event in parsed.events]
+        incoming = tuple(entry for _, entry in entries if entry is not None)
+        homeless = next((event.account for event, entry in entries if entry is None), None)
+        if homeless is not None:
+            self._metrics.rejected.labels(channel.name, "unrouted").inc()
+            log.warning("event_for_no_channel", channel=channel.name)
+        if not incoming and homeless is None:
+            return None, parsed.reply
+        reason = None if homeless is None else "no configured channel has this account"
+        return self._operation(arrival, incoming, reason), parsed.reply
+
+    def _route(self, channel: Channel, event: Event) -> Incoming | None:
+        owner = self._roster.owner_of(channel, event)
+        if owner is None:
+            return None
+        coalesce_s = 0.0 if isinstance(event, Status) else self._roster.coalesce_s(owner.name)
+        return Incoming(owner.name, owner.kind, event, coalesce_s)
+
+    def _operation(self, arrival: Arrival, incoming: tuple[Incoming, ...], reason: str | None) -> Accept:
+        rejected: tuple[Rejected, ...] = ()
+        if reason is not None:
+            rejected = (Rejected(arrival.channel_name, arrival.request, reason, arrival.received_at),)
+        return Accept(incoming, arrival.received_at, self._answer_while_waiting, rejected)
+
+    def _ignore(self, channel_name: str, event_name: str) -> None:
+        self._metrics.ignored.labels(channel_name).inc()
+        if event_name not in self._named:
+            self._named.add(event_name)
+            log.info("event_ignored", channel=channel_name, event_name=event_name)
+
+    # --- keeping ---
+
+    async def _keep(self, arrival: Arrival, operation: Accept) -> None:
+        if self._spool.active:
+            await self._spool_it(arrival)
+            return
+        try:
+            async with asyncio.timeout(ACCEPT_TIMEOUT_S):
+                accepted = await self._commit(arrival, operation)
+        except (StorageUnavailable, TimeoutError) as error:
+            log.warning("database_away", error=type(error).__name__)
+            await self._spool_it(arrival)
+        else:
+            self._announce(accepted)
+
+    async def _commit(self, arrival: Arrival, operation: Accept) -> Accepted:
+        """Commit an operation; one that the database refuses for its content is kept whole instead."""
+        try:
+            return await self._storage.run(operation)
+        except StorageUnavailable:
+            raise
+        except Exception as error:
+            log.exception("events_refused_by_database", channel=arrival.channel_name)
+            self._metrics.rejected.labels(arrival.channel_name, "refused").inc()
+            kept = self._operation(arrival, (), f"the database refused it: {type(error).__name__}")
+            return await self._storage.run(kept)
+
+    async def _spool_it(self, arrival: Arrival) -> None:
+        self.calm_since = NEVER
+        try:
+            await self._spool.append(arrival)
+        except SpoolUnavailable:
+            if not self._spool.active:  # nothing will be drained that could end this
+                self._become_calm()
+            raise
+        self._metrics.spooled.inc()
+
+    def _announce(self, accepted: Accepted) -> None:
+        self._metrics.accepted.inc(accepted.messages)
+        self._metrics.duplicates.inc(accepted.duplicates)
+        self._metrics.unknown_statuses.inc(accepted.unknown_statuses)
+        if accepted.due_at is not None:
+            self._bus.publish("turns", {"due_at": accepted.due_at.timestamp()})
+        if accepted.deliveries_released:
+            self._bus.publish("outbox", {})
+
+    # --- draining ---
+
+    async def drain_forever(self) -> None:
+        """Bring what was spooled into the database, oldest first, as soon as that is back."""
+        delay_s = DRAIN_RETRY_S[0]
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(ADOPT_EVERY_S):
+                    await self._spool.changed.wait()
+            if not self._spool.changed.is_set():
+                await self._spool.adopt()
+                continue
+            batch = await self._spool.read(DRAIN_BATCH)
+            if batch is None:
+                self._become_calm()
+                continue
+            try:
+                await self._drain(batch)
+            except (StorageUnavailable, TimeoutError):
+                await asyncio.sleep(delay_s)
+                delay_s = min(delay_s * 2, DRAIN_RETRY_S[1])
+            else:
+                delay_s = DRAIN_RETRY_S[0]
+                if not self._spool.active:
+                    self._become_calm()
+
+    async def _drain(self, batch: Batch) -> None:
+        await self._storage.run(NoteDraining(self._roster.names, self._clock()))
+        work = []
+        for arrival in batch.arrivals:
+            channel = self._roster.get(arrival.channel_name)
+            if channel is None:  # it has been taken out of the configuration since: keep it for a replay
+                operation: Accept | None = self._operation(arrival, (), "no such channel is configured")
+            else:
+                operation, _ = self._read(channel, arrival)
+            if operation is not None:
+                work.append(self._commit(arrival, operation))
+        async with asyncio.timeout(2 * ACCEPT_TIMEOUT_S):
+            results = await asyncio.gather(*work, return_exceptions=True)
+        failures = [result for result in results if isinstance(result, BaseException)]
+        if failures:
+            raise failures[0]
+        await self._spool.drained(batch)
+        for result in results:
+            if isinstance(result, Accepted):
+                self._announce(result)
+        log.info("spool_drained", count=len(batch.arrivals))
+
+    def _become_calm(self) -> None:
+        self.calm_since = self._clock()

@@ -1,0 +1,385 @@
+"""The workers that deliver: claim in order and at each channel's pace, send, and settle what came back."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import count
+
+import structlog
+
+from channels.base import Channel, DeliveryStatus, LooksUp, Outbound, Receipt, Status
+from channels.errors import CredentialsRejected, OptedOut, OutcomeUnknown, OutsideWindow, Refused, RetryLater, SendError
+from gateway.bus import Bus
+from gateway.clock import Clock
+from gateway.config import OutboxConfig
+from gateway.inbox import Inbox
+from gateway.metrics import Metrics
+from gateway.roster import Roster
+from gateway.storage import (
+    OUTCOME_UNKNOWN,
+    ClaimDeliveries,
+    ClaimedDelivery,
+    ClaimUnconfirmed,
+    Outcome,
+    Pace,
+    Pause,
+    PostponeConfirmation,
+    SettleDelivery,
+    Storage,
+    StorageUnavailable,
+    SweepDeliveries,
+    Unconfirmed,
+)
+from gateway.tasks import end
+
+log = structlog.get_logger(__name__)
+
+LEASE_S = 60.0
+POLL_S = 1.0
+CONCURRENCY = 64
+BACKOFF_CAP_S = 300.0
+PAUSE_CAP_S = 60.0
+CREDENTIALS_PAUSE_S = 600.0
+"""A channel whose credentials are rejected is tried again this often: they may be repaired on the other side."""
+LOOK_UP_SLACK = timedelta(seconds=5)  # the platform's clock is not ours
+
+
+@dataclass(slots=True)
+class _Health:
+    """What this process knows about a channel that fails as a whole."""
+
+    failures: int = 0
+    paused_until_s: float = 0.0
+
+
+class Outbox:
+    """Sends up to ``CONCURRENCY`` deliveries at once in this process."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        roster: Roster,
+        inbox: Inbox,
+        bus: Bus,
+        metrics: Metrics,
+        clock: Clock,
+        config: OutboxConfig,
+        *,
+        owner: str,
+    ) -> None:
+        self._storage = storage
+        self._roster = roster
+        self._inbox = inbox
+        self._bus = bus
+        self._metrics = metrics
+        self._clock = clock
+        self._config = config
+        self._owner = owner
+        self._claims = count(1)
+        self._running: set[asyncio.Task[None]] = set()
+        self._health = {name: _Health() for name in roster.names}
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._idle = asyncio.Event()
+        """Set while nothing is being claimed."""
+        self._idle.set()
+        self._up_since = clock()
+        """Since when the store has been answering this process."""
+
+    async def run(self) -> None:
+        """Claim and send until ``stop``."""
+        self._idle.clear()
+        listener = asyncio.create_task(self._listen())
+        confirmer = asyncio.create_task(self._confirm_forever())
+        try:
+            while not self._stopping:
+                self._wake.clear()
+                wait_s = await self._claim()
+                if wait_s > 0:
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(wait_s):
+                            await self._wake.wait()
+        finally:
+            self._idle.set()
+            await end((listener, confirmer))
+
+    async def stop(self, grace_s: float) -> None:
+        """Claim no more and let calls in flight end; what is cut off becomes unconfirmed by its lease."""
+        self._stopping = True
+        self._wake.set()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace_s):
+                await self._idle.wait()  # a claim that is under way still begins its calls
+                while self._running:
+                    await asyncio.wait(self._running)
+        await end(self._running)
+
+    async def _listen(self) -> None:
+        async with self._bus.subscribe("outbox") as subscription:
+            async for _ in subscription:
+                self._wake.set()
+
+    # --- claiming ---
+
+    async def _claim(self) -> float:
+        """Begin what is due; returns after how many seconds to look again, 0 where there may be more."""
+        free = CONCURRENCY - len(self._running)
+        if free <= 0 or not self._roster.names:
+            return POLL_S
+        now, asked_s = self._clock(), time.monotonic()
+        lease_owner = f"{self._owner}:{next(self._claims)}"
+        paces = tuple(Pace(name, self._roster.rate_per_s(name)) for name in self._roster.names)
+        operation = ClaimDeliveries(lease_owner, now, now + timedelta(seconds=LEASE_S), paces, free)
+        try:
+            claimed = await self._storage.run(operation)
+        except StorageUnavailable:
+            self._up_since = self._clock()
+            return POLL_S
+        for delivery in claimed.deliveries:
+            self._start(self._work(delivery, asked_s + LEASE_S, (delivery.send_at - now).total_seconds()))
+        if claimed.deliveries:
+            return 0.0
+        return POLL_S if claimed.more_at is None else min(POLL_S, (claimed.more_at - now).total_seconds())
+
+    def _start(self, coroutine: object) -> None:
+        task: asyncio.Task[None] = asyncio.create_task(coroutine)  # type: ignore[arg-type]
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._wake.set()
+
+    # --- one delivery ---
+
+    async def _work(self, delivery: ClaimedDelivery, lease_ends_s: float, wait_s: float) -> None:
+        channel = self._roster[delivery.channel_name]
+        with structlog.contextvars.bound_contextvars(delivery_id=delivery.id, channel=channel.name):
+            try:
+                await asyncio.sleep(max(0.0, wait_s))
+                settled = await self._send(channel, delivery, lease_ends_s)
+                await self._settle(settled)
+            except Exception:  # the top of a worker: the lease runs out and the delivery becomes unconfirmed
+                log.exception("delivery_failed_to_settle")
+
+    async def _send(self, channel: Channel, delivery: ClaimedDelivery, lease_ends_s: float) -> SettleDelivery:
+        now = self._clock()
+        if now - delivery.queued_at > timedelta(hours=self._config.max_age_h):
+            return self._outcome(delivery, Outcome.FAILED, code="expired", counts=False)
+        if time.monotonic() + channel.send_timeout_s >= lease_ends_s:
+            # The lease would not outlive the call: somebody else could send it meanwhile.
+            return self._outcome(delivery, Outcome.RETRY, next_attempt_at=now, counts=False)
+        started = time.monotonic()
+        try:
+            async with asyncio.timeout(channel.send_timeout_s):
+                receipt = await channel.send(_outbound(delivery))
+        except asyncio.CancelledError:
+            with contextlib.suppress(StorageUnavailable):  # then the lease says so, when it ends
+                await self._storage.run(self._unknown(delivery, OutcomeUnknown("cut off by a shutdown")))
+            raise
+        except SendError as error:
+            return self._failed(delivery, error)
+        except Exception as error:
+            if not isinstance(error, TimeoutError):
+                log.exception("send_broke")
+            unknown = OutcomeUnknown(f"{type(error).__name__} during the call")
+            return self._failed(delivery, unknown)
+        finally:
+            self._metrics.send_seconds.labels(channel.name).observe(time.monotonic() - started)
+        pause = self._recovered(delivery)
+        return self._outcome(delivery, Outcome.SENT, external_id=receipt.external_id, pause=pause)
+
+    def _failed(self, delivery: ClaimedDelivery, error: SendError) -> SettleDelivery:
+        match error:
+            case RetryLater():
+                return self._retry(delivery, error)
+            case OutcomeUnknown():
+                return self._unknown(delivery, error)
+            case CredentialsRejected():
+                log.error("credentials_rejected", code=error.code)
+                until = self._clock() + timedelta(seconds=CREDENTIALS_PAUSE_S)
+                pause = self._pause(delivery, until, "credentials")
+                return self._outcome(
+                    delivery, Outcome.RETRY, error=error, next_attempt_at=self._clock(), counts=False, pause=pause
+                )
+            case OptedOut():
+                return self._outcome(delivery, Outcome.OPTED_OUT, error=error, pause=self._recovered(delivery))
+            case OutsideWindow():
+                code = error.code or "outside_window"
+                return self._outcome(delivery, Outcome.FAILED, error=error, code=code, pause=self._recovered(delivery))
+            case Refused():  # the channel works: it has read this message
+                return self._outcome(delivery, Outcome.FAILED, error=error, pause=self._recovered(delivery))
+            case _:
+                return self._unknown(delivery, error)
+
+    def _retry(self, delivery: ClaimedDelivery, error: RetryLater) -> SettleDelivery:
+        now = self._clock()
+        if error.channel_wide:
+            wait_s = max(error.retry_after_s or 0.0, self._channel_backoff_s(delivery.channel_name))
+            until = now + timedelta(seconds=wait_s)
+            pause = self._pause(delivery, until, error.code or "unreachable")
+            return self._outcome(delivery, Outcome.RETRY, error=error, next_attempt_at=now, counts=False, pause=pause)
+        if delivery.attempts + 1 >= self._config.max_attempts:
+            return self._outcome(delivery, Outcome.FAILED, error=error)
+        backoff_s = min(BACKOFF_CAP_S, 2.0**delivery.attempts) * random.uniform(0.75, 1.25)
+        next_at = now + timedelta(seconds=max(error.retry_after_s or 0.0, backoff_s))
+        return self._outcome(delivery, Outcome.RETRY, error=error, next_attempt_at=next_at)
+
+    def _unknown(self, delivery: ClaimedDelivery, error: SendError) -> SettleDelivery:
+        if delivery.resends:
+            return self._outcome(delivery, Outcome.FAILED, error=error, code=OUTCOME_UNKNOWN)
+        return self._outcome(delivery, Outcome.UNCONFIRMED, error=error)
+
+    def _outcome(
+        self,
+        delivery: ClaimedDelivery,
+        outcome: Outcome,
+        *,
+        error: SendError | None = None,
+        code: str | None = None,
+        external_id: str | None = None,
+        next_attempt_at: datetime | None = None,
+        counts: bool = True,
+        pause: Pause | None = None,
+    ) -> SettleDelivery:
+        self._metrics.sends.labels(delivery.channel_name, outcome.value).inc()
+        code = code or (error.code if error is not None else None)
+        if error is not None:
+            log.info("send_failed", outcome=outcome.value, code=code, error=type(error).__name__)
+        return SettleDelivery(
+            delivery.id,
+            delivery.lease_owner,
+            outcome,
+            self._clock(),
+            external_id=external_id,
+            error_code=code if error is None else code or type(error).__name__,
+            error_message=None if error is None else str(error),
+            next_attempt_at=next_attempt_at,
+            counts=counts,
+            channel_name=delivery.channel_name,
+            pause=pause,
+        )
+
+    async def _settle(self, settled: SettleDelivery) -> None:
+        """Record an outcome; while the database is away it is kept here, and the lease decides if we die."""
+        while True:
+            try:
+                await self._storage.run(settled)
+            except StorageUnavailable:
+                await asyncio.sleep(POLL_S)
+            else:
+                self._wake.set()
+                return
+
+    # --- a channel that fails as a whole ---
+
+    def _channel_backoff_s(self, name: str) -> float:
+        health = self._health[name]
+        if time.monotonic() >= health.paused_until_s:
+            health.failures += 1  # calls that were in flight when the pause began say nothing new
+        return min(PAUSE_CAP_S, 0.5 * 2.0**health.failures) * random.uniform(0.75, 1.25)
+
+    def _pause(self, delivery: ClaimedDelivery, until: datetime, reason: str) -> Pause:
+        health = self._health[delivery.channel_name]
+        health.paused_until_s = time.monotonic() + (until - self._clock()).total_seconds()
+        self._metrics.paused.labels(delivery.channel_name, "paused").set(1)
+        log.warning("channel_paused", reason=reason)
+        return Pause(until, reason)
+
+    def _recovered(self, delivery: ClaimedDelivery) -> Pause | None:
+        health = self._health[delivery.channel_name]
+        if not (delivery.probes or health.failures):
+            return None
+        health.failures, health.paused_until_s = 0, 0.0
+        self._metrics.paused.labels(delivery.channel_name, "paused").set(0)
+        log.info("channel_recovered")
+        return Pause(None)
+
+    # --- outcomes that nobody knows ---
+
+    async def _confirm_forever(self) -> None:
+        while True:
+            try:
+                await self._confirm()
+            except StorageUnavailable:
+                self._up_since = self._clock()
+            except Exception:  # the top of a loop: the next round tries again
+                log.exception("confirming_failed")
+            await asyncio.sleep(POLL_S)
+
+    async def _confirm(self) -> None:
+        now = self._clock()
+        await self._storage.run(SweepDeliveries(now))
+        wait = timedelta(seconds=self._config.confirm_wait_s)
+        if max(self._inbox.calm_since, self._up_since) > now - wait:
+            return  # a callback may be on its way through the spool, or have been turned away while we were down
+        lease_owner = f"{self._owner}:{next(self._claims)}"
+        found = await self._storage.run(
+            ClaimUnconfirmed(
+                lease_owner, now, now - wait, now + timedelta(seconds=LEASE_S), CONCURRENCY, self._roster.names
+            )
+        )
+        await asyncio.gather(*(self._decide(unconfirmed) for unconfirmed in found))
+
+    async def _decide(self, unconfirmed: Unconfirmed) -> None:
+        delivery = unconfirmed.delivery
+        channel = self._roster[delivery.channel_name]
+        if isinstance(channel, LooksUp):
+            since = (delivery.called_at or delivery.queued_at) - LOOK_UP_SLACK
+            try:
+                receipt = await channel.find(_outbound(delivery), since, unconfirmed.known_ids)
+            except SendError as error:
+                await self._postpone(delivery, error)
+                return
+            if receipt is not None:
+                if receipt.status is not DeliveryStatus.SENT:  # as its callback would have told, had it come
+                    await self._inbox.accept_status(channel, _found(delivery, receipt))
+                await self._settle(self._outcome(delivery, Outcome.SENT, external_id=receipt.external_id, counts=False))
+                return
+        await self._settle(self._resend_or_fail(unconfirmed))
+
+    def _resend_or_fail(self, unconfirmed: Unconfirmed) -> SettleDelivery:
+        delivery = unconfirmed.delivery
+        if delivery.resends or unconfirmed.taken_over or unconfirmed.opted_out:
+            return self._outcome(delivery, Outcome.FAILED, code=OUTCOME_UNKNOWN, counts=False)
+        log.info("resending_once", delivery_id=delivery.id)
+        return SettleDelivery(
+            delivery.id,
+            delivery.lease_owner,
+            Outcome.RETRY,
+            self._clock(),
+            next_attempt_at=self._clock(),
+            counts=False,
+            resend=True,
+        )
+
+    async def _postpone(self, delivery: ClaimedDelivery, error: SendError) -> None:
+        if self._clock() - delivery.queued_at > timedelta(hours=self._config.max_age_h):
+            await self._settle(self._outcome(delivery, Outcome.FAILED, error=error, code=OUTCOME_UNKNOWN, counts=False))
+            return
+        next_at = self._clock() + timedelta(seconds=random.uniform(5, 15))
+        await self._storage.run(PostponeConfirmation(delivery.id, delivery.lease_owner, next_at))
+
+
+def _found(delivery: ClaimedDelivery, receipt: Receipt) -> Status:
+    return Status(
+        account=delivery.account or "",
+        status=receipt.status,
+        external_id=receipt.external_id,
+        delivery_id=delivery.id,
+    )
+
+
+def _outbound(delivery: ClaimedDelivery) -> Outbound:
+    return Outbound(
+        delivery_id=delivery.id,
+        recipient=delivery.recipient,
+        text=delivery.content,
+        account=delivery.account,
+        attachment_urls=delivery.attachment_urls,
+    )

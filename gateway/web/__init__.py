@@ -1,0 +1,1 @@
+"""The door: the only room, beside the console and the stand-ins, that knows an HTTP server."""
