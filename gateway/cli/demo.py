@@ -1,0 +1,109 @@
+"""``frontdesk demo`` and ``frontdesk chat``: the whole house on this machine, and a customer to try it with."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.cli.failures import Failed, Misused
+
+CHAT_CUSTOMER = "+15550100125"
+
+DataFolder = Annotated[
+    Path | None, typer.Option("--data", metavar="DIR", help="Keep the demo's database here; otherwise it is deleted.")
+]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="The gateway's port; another where it is taken.")]
+Address = Annotated[str | None, typer.Option("--url", help="Where the demo runs; found by itself on this machine.")]
+ChannelName = Annotated[str, typer.Option("--channel", help="The demo's channel to write on.")]
+Sender = Annotated[str, typer.Option("--from", metavar="ADDRESS", help="The customer's address on that channel.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(demo)
+    app.command()(chat)
+
+
+def demo(data: DataFolder = None, port: Port = 8080) -> None:
+    """Try it here, without any account or key.
+
+    Shows one SMS conversation on its way, then lets you be the customer.
+    """
+    from gateway.cli.running import run_serving
+    from gateway.sandbox.demo import HOST, LOG, free_port, run_demo
+    from gateway.sandbox.walk import Stuck
+
+    with _folder(data) as folder, _logs_in(folder / LOG):
+        found = free_port(port)
+        terminal = sys.stdin.isatty() and sys.stdout.isatty()
+        try:
+            run_serving(run_demo(folder, found, _write, terminal=terminal), f"{HOST}:{found}")
+        except Stuck as error:
+            raise Failed(f"{error}; start it again with --data DIR and read DIR/demo.log") from error
+
+
+@contextmanager
+def _folder(kept: Path | None) -> Iterator[Path]:
+    if kept is None:
+        with tempfile.TemporaryDirectory(prefix="frontdesk-demo-") as folder:
+            yield Path(folder)
+        return
+    try:
+        kept.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Misused(f"cannot make the folder {kept}: {error.strerror}; name another with --data") from error
+    yield kept
+
+
+@contextmanager
+def _logs_in(path: Path) -> Iterator[None]:
+    """Log into a file: the terminal belongs to the narration."""
+    from gateway import logs
+
+    try:
+        opened = path.open("a", encoding="utf-8")
+    except OSError as error:
+        raise Misused(f"cannot write {path}: {error.strerror}; name another folder with --data") from error
+    with opened as stream:
+        logs.configure(json=False, stream=stream)
+        yield
+
+
+def chat(channel: ChannelName = "sms", sender: Sender = CHAT_CUSTOMER, url: Address = None) -> None:
+    """Be a customer of a demo in another terminal."""
+    from gateway.sandbox.customer import DemoRefused, NoDemo
+    from gateway.sandbox.whereabouts import find, place
+
+    found = url or find(place())
+    if found is None:
+        raise Failed("no demo runs on this machine; start one in another terminal: frontdesk demo")
+    try:
+        asyncio.run(_chat(found, channel, sender))
+    except (DemoRefused, NoDemo) as error:
+        raise Failed(str(error)) from error
+
+
+async def _chat(url: str, channel: str, sender: str) -> None:
+    from gateway.sandbox.customer import open_customer
+    from gateway.sandbox.terminal import Lines, converse, recite
+
+    async with open_customer(url, channel, sender) as customer:
+        name = await customer.arrive()
+        lines = Lines(sys.stdin.fileno())
+        if sys.stdin.isatty():
+            _write(f"You are {sender}, writing to {name} by {channel}. /quit ends.\n")
+            await converse(customer, name, lines, _write)
+        elif not await recite(customer, name, lines, _write):
+            raise Failed("no answer came; see the demo's log")
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()

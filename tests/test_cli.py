@@ -1,0 +1,302 @@
+"""The command line: real processes, exit statuses, and errors of one line."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlencode
+
+import pytest
+
+from channels.base import Consent, Inbound, Request
+from gateway.storage import (
+    Accept,
+    Answer,
+    ClaimDeliveries,
+    Compose,
+    Incoming,
+    OpenChannels,
+    Outcome,
+    Pace,
+    Rejected,
+    SettleDelivery,
+    Storage,
+)
+from tests.conftest import make_database
+from tests.frontdesk import environment, free_port, frontdesk, running
+
+R = TypeVar("R")
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+NUMBER = "+15550100001"
+CUSTOMER = "+15550100123"
+CONFIG = f"""
+server: {{host: 127.0.0.1, port: ${{PORT:-8080}}, public_url: https://chat.example.com}}
+assistant: {{api_key: sk-test, base_url: "http://127.0.0.1:9/v1"}}
+channels:
+  sms: {{type: twilio, account_sid: AC1, auth_token: secret, from: "{NUMBER}", api_base: "http://127.0.0.1:9"}}
+"""
+NOT_A_ROLE = "is not one of 'all', 'web', 'worker'"
+COMMANDS = ("demo", "chat", "serve", "migrate", "doctor", "send", "conversations", "replay", "dead-letters")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Give a working directory with a configuration."""
+    (tmp_path / "config.yaml").write_text(CONFIG, encoding="utf-8")
+    return tmp_path
+
+
+@pytest.fixture
+def migrated(folder: Path) -> Path:
+    """Give a working directory whose database has its tables."""
+    in_database(folder, Storage.migrate)
+    return folder
+
+
+def in_database(folder: Path, work: Callable[[Storage], Awaitable[R]]) -> R:
+    """Do something in the folder's database."""
+
+    async def inside() -> R:
+        async with Storage(f"sqlite:///{folder}/frontdesk.db") as storage:
+            return await work(storage)
+
+    return asyncio.run(inside())
+
+
+async def fail_a_delivery(storage: Storage) -> str:
+    """Leave one dead letter and return its id."""
+    answer = Answer("Your technician is late.", parts=("Your technician is late.",))
+    await storage.run(OpenChannels(("sms",)))
+    await storage.run(Compose("sms", "sms", CUSTOMER, answer, NOW))
+    claim = ClaimDeliveries("test", NOW, NOW + timedelta(minutes=1), (Pace("sms", 10.0),), at_most=1)
+    [claimed] = (await storage.run(claim)).deliveries
+    await storage.run(
+        SettleDelivery(claimed.id, "test", Outcome.FAILED, NOW, error_code="30005", error_message="Unknown handset")
+    )
+    return claimed.id
+
+
+def keeping(channel_name: str, body: str) -> Rejected:
+    """Build a webhook that was kept."""
+    request = Request("POST", f"/webhooks/{channel_name}", (("X-Twilio-Signature", "x"),), body.encode())
+    return Rejected(channel_name, request, "unreadable then", NOW)
+
+
+# --- usage -----------------------------------------------------------------------------------------------------
+
+
+def test_the_help_names_every_command(tmp_path):
+    """Somebody who types only the name, or --help, sees what there is."""
+    shown = frontdesk(cwd=tmp_path)
+
+    assert shown.returncode == 0
+    assert [name for name in COMMANDS if f"\n  {name} " not in shown.stdout] == []
+    assert frontdesk("--help", cwd=tmp_path).stdout == shown.stdout
+
+
+def test_the_help_loads_nothing_heavy(tmp_path):
+    """The command line imports a library when a command needs it, so that the help comes at once."""
+    code = "import sys, gateway.cli; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=True
+    ).stdout.split()
+
+    assert {"aiohttp", "openai", "pydantic", "rich", "sqlalchemy", "structlog", "twilio", "uvloop"}.isdisjoint(loaded)
+    assert "gateway" in loaded
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["nope"], "frontdesk: No such command 'nope'. See: frontdesk --help"),
+        (["send", "sms"], "frontdesk: Missing argument 'RECIPIENT'. See: frontdesk send --help"),
+        (
+            ["serve", "--role", "no"],
+            f"frontdesk: Invalid value for '--role': 'no' {NOT_A_ROLE}. See: frontdesk serve --help",
+        ),
+        (["dead-letters"], "frontdesk: Missing command. See: frontdesk dead-letters --help"),
+        (
+            ["dead-letters", "drop"],
+            "frontdesk: name deliveries, or say --all: frontdesk dead-letters drop DELIVERY_ID... | --all",
+        ),
+        (["conversations"], "frontdesk: there is no database frontdesk.db yet; run: frontdesk migrate"),
+        (["send", "fax", CUSTOMER, "Hi"], "frontdesk: no enabled channel is named fax; there are: sms"),
+    ],
+)
+def test_bad_usage_is_one_line_and_status_2(folder, arguments, line):
+    """The line says what is wrong and where to go on."""
+    ended = frontdesk(*arguments, cwd=folder)
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (2, "", f"{line}\n")
+
+
+def test_every_fault_of_the_configuration_has_its_own_line(folder):
+    """Status 2, one line a fault with the key's path, and no secret."""
+    text = CONFIG.replace("8080", "80800").replace("auth_token: secret", "auth_tokn: verysecret")
+    (folder / "other.yaml").write_text(text.replace("https://chat", "ftp://chat"), encoding="utf-8")
+    ended = frontdesk("migrate", "--config", "other.yaml", cwd=folder)
+
+    assert ended.returncode == 2
+    assert [line.partition(":")[0] for line in ended.stderr.splitlines()] == ["frontdesk"] * 2
+    assert "server.port" in ended.stderr
+    assert "server.public_url" in ended.stderr
+    ended = frontdesk("send", "sms", CUSTOMER, "Hi", "--config", "third.yaml", cwd=folder)
+    assert ended.returncode == 2
+    assert "third.yaml" in ended.stderr
+
+
+def test_a_channel_that_does_not_hold_stops_the_start(folder):
+    """An adapter's refusal is told like any other fault, with status 2."""
+    text = CONFIG.replace("auth_token: secret", "auth_tokn: verysecret")
+    (folder / "config.yaml").write_text(text, encoding="utf-8")
+    ended = frontdesk("serve", cwd=folder)
+
+    assert ended.returncode == 2
+    assert "frontdesk: channels.sms.auth_tokn: unknown key" in ended.stderr
+    assert "verysecret" not in ended.stderr
+
+
+def test_the_configuration_may_be_named_by_the_environment(folder):
+    """FRONTDESK_CONFIG stands for --config."""
+    (folder / "config.yaml").rename(folder / "named.yaml")
+    ended = frontdesk("migrate", cwd=folder, FRONTDESK_CONFIG="named.yaml")
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+# --- commands --------------------------------------------------------------------------------------------------
+
+
+def test_migrate_tells_before_and_after(folder):
+    """The first run makes the tables, the second finds nothing to do."""
+    first, second = frontdesk("migrate", cwd=folder), frontdesk("migrate", cwd=folder)
+
+    assert (first.returncode, first.stdout) == (0, "schema before: none, now: 0001\n")
+    assert (second.returncode, second.stdout) == (0, "the schema is at revision 0001 already; nothing to do\n")
+
+
+async def test_on_postgresql_an_unfit_schema_names_the_command(folder, postgres_url):
+    """There serve migrates nothing by itself: it exits with 2, and the command that it names mends it."""
+    url = await make_database(postgres_url)
+    text = f'{CONFIG}\ndatabase: {{url: "{url}"}}\n'
+    (folder / "config.yaml").write_text(text, encoding="utf-8")
+    unfit = await asyncio.to_thread(lambda: frontdesk("serve", cwd=folder, PORT=str(free_port())))
+    mended = await asyncio.to_thread(lambda: frontdesk("migrate", cwd=folder))
+    listed = await asyncio.to_thread(lambda: frontdesk("conversations", cwd=folder))
+
+    assert (unfit.returncode, unfit.stderr.splitlines()[-1]) == (
+        2,
+        "frontdesk: the database has no tables yet; run: frontdesk migrate",
+    )
+    assert (mended.returncode, mended.stdout) == (0, "schema before: none, now: 0001\n")
+    assert (listed.returncode, listed.stdout) == (0, "no conversations\n")
+
+
+def test_a_file_that_is_no_database_is_one_line(folder):
+    """The database's own trouble is status 1, and no traceback."""
+    (folder / "frontdesk.db").write_text("not a database, but a long enough text " * 100, encoding="utf-8")
+    ended = frontdesk("conversations", cwd=folder)
+
+    assert ended.returncode == 1
+    assert len(ended.stderr.splitlines()) == 1
+    assert "frontdesk doctor" in ended.stderr
+
+
+def test_send_queues_a_message_in_parts(migrated):
+    """A long text is cut as the channel cuts it, and the conversation is there to be listed."""
+    sent = frontdesk("send", "sms", CUSTOMER, "word " * 400, cwd=migrated)
+    listed = frontdesk("conversations", "--channel", "sms", cwd=migrated)
+    queued = in_database(migrated, lambda storage: storage.deliveries(status="queued"))
+
+    assert sent.returncode == 0
+    assert "queued in 2 parts; a running frontdesk serve delivers it" in sent.stdout
+    assert [row.id in sent.stdout for row in queued] == [True, True]
+    head, row = listed.stdout.splitlines()
+    assert head.split("\t") == ["conversation_id", "channel", "customer", "mode", "messages", "active"]
+    assert row.split("\t")[1:5] == ["sms", CUSTOMER, "bot", "1"]
+
+
+def test_send_respects_an_opt_out(migrated):
+    """A customer who said STOP gets nothing, and the owner is told why."""
+    stop = Inbound(NUMBER, CUSTOMER, "SM1", "STOP", consent=Consent.OPT_OUT)
+    in_database(migrated, lambda storage: storage.run(Accept((Incoming("sms", "sms", stop),), NOW)))
+    ended = frontdesk("send", "sms", CUSTOMER, "Come back!", cwd=migrated)
+
+    assert ended.returncode == 1
+    assert "has opted out of messages on sms" in ended.stderr
+    assert in_database(migrated, lambda storage: storage.deliveries()) == []
+
+
+def test_dead_letters_are_listed_and_sent_again(migrated):
+    """What failed is shown with its reason, and queued again by its id."""
+    delivery_id = in_database(migrated, fail_a_delivery)
+    listed = frontdesk("dead-letters", "list", cwd=migrated)
+    wrong = frontdesk("dead-letters", "retry", "nothing", cwd=migrated)
+    retried = frontdesk("dead-letters", "retry", delivery_id, cwd=migrated)
+    [row] = in_database(migrated, lambda storage: storage.deliveries())
+
+    assert f"{delivery_id}\tsms\t{CUSTOMER}\t30005: Unknown handset\t" in listed.stdout
+    assert (wrong.returncode, wrong.stdout) == (1, "queued again: 0\n")
+    assert "not a dead letter: nothing" in wrong.stderr
+    assert (retried.returncode, retried.stdout) == (0, "queued again: 1\n")
+    assert (row.status, row.attempts) == ("queued", 0)
+
+
+def test_dead_letters_are_dropped_all_at_once(migrated):
+    """What nobody wants to send any more leaves the list and stays failed."""
+    in_database(migrated, fail_a_delivery)
+    dropped = frontdesk("dead-letters", "drop", "--all", cwd=migrated)
+    listed = frontdesk("dead-letters", "list", cwd=migrated)
+    [row] = in_database(migrated, lambda storage: storage.deliveries())
+
+    assert (dropped.returncode, dropped.stdout) == (0, "dropped: 1\n")
+    assert (listed.returncode, listed.stdout) == (0, "no dead letters\n")
+    assert row.status == "failed"
+
+
+def test_replay_takes_in_what_can_be_read_now(migrated):
+    """Kept webhooks are read again through the inbox; what still cannot be is kept, with the reason."""
+    good = urlencode({"MessageSid": "SM7", "From": CUSTOMER, "To": NUMBER, "Body": "Are you there?"})
+    elsewhere = urlencode({"MessageSid": "SM8", "From": CUSTOMER, "To": "+15559999999", "Body": "Hello?"})
+    kept = (keeping("sms", good), keeping("sms", "MessageSid="), keeping("sms", elsewhere), keeping("fax", good))
+    in_database(migrated, lambda storage: storage.run(Accept((), NOW, rejected=kept)))
+    first, second = frontdesk("replay", cwd=migrated), frontdesk("replay", cwd=migrated)
+    [conversation] = in_database(migrated, lambda storage: storage.conversations())
+
+    assert first.returncode == 1
+    assert first.stdout.splitlines() == [
+        "replayed: 1 of 4",
+        "1 not: no MessageSid",
+        "1 not: no configured channel has this account",
+        "1 not: no enabled channel is named fax",
+    ]
+    assert (conversation.user_messages, conversation.address) == (1, CUSTOMER)
+    assert second.stdout.splitlines()[0] == "replayed: 0 of 3"
+
+
+# --- serve -----------------------------------------------------------------------------------------------------
+
+
+def test_serve_runs_alone_and_ends_on_sigterm(folder):
+    """A second process on the same database or address is sent away with status 2; SIGTERM ends the first with 0."""
+    port = str(free_port())
+    (folder / "elsewhere").mkdir()
+    (folder / "elsewhere" / "config.yaml").write_text(CONFIG, encoding="utf-8")
+    with running("serve", cwd=folder, PORT=port) as first:
+        first.wait_for('"event": "serving"')
+        second = frontdesk("serve", cwd=folder, PORT=port)
+        neighbour = frontdesk("serve", cwd=folder / "elsewhere", PORT=port)
+        status = first.stop()
+
+    assert (second.returncode, len(second.stderr.splitlines())) == (2, 1)
+    assert "another frontdesk process serves frontdesk.db" in second.stderr
+    assert neighbour.returncode == 2
+    assert f"the address 127.0.0.1:{port} is in use" in neighbour.stderr
+    assert status == 0
+    assert "Traceback" not in first.printed
