@@ -1,0 +1,1 @@
+"""What ``make bench`` runs: it prints a table, and nothing asserts a time."""
