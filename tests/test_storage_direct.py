@@ -94,6 +94,22 @@ async def test_person_keeps_the_conversation(storage: Storage) -> None:
     assert [message.content for message in spoken.claim.messages] == ["anybody?", "now?"]
 
 
+async def test_waiting_conversation_may_be_silent(storage: Storage) -> None:
+    """In mode waiting with a silent bot the message is stored and waits, until the bot is given the conversation."""
+    first = await begin(storage)
+    assert first.claim is not None
+    await storage.run(FinishTurn(first.claim.id, first.claim.fence, NOW, Answer("hi"), "complaint"))
+    silent = await storage.run(
+        BeginDirectTurn("visitor-1", "website_chat", "hello?", "direct:x", NOW, NOW + 30 * SECOND, {}, None, False)
+    )
+    await storage.run(Resume("visitor-1", NOW))
+    spoken = await begin(storage, "now?")
+
+    assert (silent.claim, silent.busy, silent.mode, silent.total_messages) == (None, False, "waiting", 3)
+    assert spoken.claim is not None
+    assert [message.content for message in spoken.claim.messages] == ["hello?", "now?"]
+
+
 async def test_channel_conversation_is_refused(storage: Storage) -> None:
     """A conversation of a configured channel cannot be answered past its channel; others in the batch go on."""
     await accept(storage, sms("+1555", "SM1"))
