@@ -6,8 +6,10 @@ RUN python -m venv /opt/frontdesk
 WORKDIR /src
 
 # The dependencies change less often than the code: they are a layer of their own.
-COPY requirements.lock ./
-RUN /opt/frontdesk/bin/pip install --require-hashes --requirement requirements.lock
+# pymessenger comes as source: the pinned setuptools builds it.
+COPY requirements-build.lock requirements.lock ./
+RUN /opt/frontdesk/bin/pip install --require-hashes --requirement requirements-build.lock \
+    && /opt/frontdesk/bin/pip install --require-hashes --no-build-isolation --requirement requirements.lock
 
 COPY pyproject.toml README.md LICENSE ./
 COPY channels ./channels

@@ -41,6 +41,7 @@ types: $(DEV) ## Check the types
 lock: ## Pin the newest versions that pyproject.toml allows (needs uv)
 	@command -v uv >/dev/null || { echo "uv is needed: https://docs.astral.sh/uv/getting-started/installation/" >&2; exit 1; }
 	@$(UV_LOCK) --extra build --output-file requirements.lock
+	@echo setuptools | $(UV_LOCK_BUILD) --constraints requirements.lock --output-file requirements-build.lock -
 	@$(UV_LOCK) --extra build --extra dev --constraints requirements.lock --output-file requirements-dev.lock
 
 clean: ## Remove what make has made; data and databases stay
@@ -48,22 +49,26 @@ clean: ## Remove what make has made; data and databases stay
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # For every platform and Python that we support, with hashes, and without the address of an index.
-UV_LOCK = uv pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
-	--no-header --no-annotate --no-emit-index-url
+UV_LOCK = uv pip compile pyproject.toml $(UV_LOCK_HOW)
+UV_LOCK_BUILD = uv pip compile $(UV_LOCK_HOW)
+UV_LOCK_HOW = --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	--no-emit-index-url
 
 # The stamps are younger than what they were installed from, so a second run begins at once.
 # What development needs holds all that running needs, in the same versions.
-$(RUN): requirements.lock pyproject.toml | $(BIN)/python
+$(RUN): requirements.lock requirements-build.lock pyproject.toml | $(BIN)/python
 	@if [ -e $(DEV) ]; then $(MAKE) --silent $(DEV); else $(call install,requirements.lock); fi
 	@touch $@
 
-$(DEV): requirements-dev.lock pyproject.toml | $(BIN)/python
+$(DEV): requirements-dev.lock requirements-build.lock pyproject.toml | $(BIN)/python
 	@$(call install,requirements-dev.lock)
 	@touch $@
 
+# pymessenger is built from source, by the pinned setuptools and not by one that pip would fetch for it.
 define install
 	echo "Installing $(1) into $(VENV)" && \
-	$(PIP) install --require-hashes --requirement $(1) && \
+	$(PIP) install --require-hashes --requirement requirements-build.lock && \
+	$(PIP) install --require-hashes --no-build-isolation --requirement $(1) && \
 	$(PIP) install --no-deps --no-build-isolation --editable .
 endef
 

@@ -12,8 +12,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from channels.content import Choice, Content
+
 if TYPE_CHECKING:
     from channels.http import Http  # the storage room reads events without loading an HTTP client
+    from channels.rendering import Shows
 
 # --- what comes in ---------------------------------------------------------------------------------------------
 
@@ -70,16 +73,33 @@ class Inbound:
     external_id: str
     """The platform's id of the message; redeliveries carry the same."""
     text: str = ""
+    """What the customer says, in words: a shared place or card is told as text, too."""
     attachments: tuple[Attachment, ...] = ()
+    choice: Choice | None = None
+    """What the customer picked of what we offered, where the platform tells it."""
     consent: Consent | None = None
     """Set where the whole message is a consent keyword: it is stored and no turn is run."""
+    overheard: bool = False
+    """True where another app of the platform answers this customer now: it is stored and no turn is run."""
     thread_key: str | None = None
     """What makes this conversation one on its channel, where that is not the sender's address."""
+    identity: str | None = None
+    """The platform's own lasting id of the person, where the sender's address may be hidden, change, or pass to
+    somebody else: it goes first in telling whose conversation this is."""
     sender_name: str | None = None
     sent_at: datetime | None = None
     """The platform's own time (aware UTC), where it tells one."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """JSON-able facts that the operator or the model may want."""
+
+
+class Scope(StrEnum):
+    """What a consent is about."""
+
+    ALL = "all"
+    """Every message."""
+    MARKETING = "marketing"
+    """What we begin; answers to what the customer writes stay welcome."""
 
 
 class DeliveryStatus(StrEnum):
@@ -102,8 +122,10 @@ class Status:
     """Our own id, where the platform carries it back."""
     error_code: str | None = None
     error_message: str | None = None
-    opted_out: bool = False
-    """True where the failure says that the recipient has opted out."""
+    opted_out: Scope | None = None
+    """Set where the failure says that the recipient has opted out: of what."""
+    pricing: Mapping[str, Any] | None = None
+    """What the platform says that the message costs, in its own words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +141,98 @@ class Echo:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
-Event = Inbound | Status | Echo
+@dataclass(frozen=True, slots=True)
+class Watermark:
+    """The platform's report on all messages that we sent to a recipient up to a time."""
+
+    account: str
+    recipient: str
+    status: DeliveryStatus
+    """``DELIVERED`` or ``READ``."""
+    up_to_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A customer changed a message."""
+
+    account: str
+    sender: str
+    target_id: str
+    """The external id of the message that is meant."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Revoke:
+    """A customer took a message back."""
+
+    account: str
+    sender: str
+    target_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reaction:
+    """A customer reacted to a message of either side; only the latest reaction counts."""
+
+    account: str
+    sender: str
+    target_id: str
+    emoji: str | None
+    """None where a reaction was taken back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """A customer told the platform, not us, whether they want messages that we begin."""
+
+    account: str
+    sender: str
+    consent: Consent
+    """``OPT_OUT`` or ``OPT_IN``."""
+    identity: str | None = None
+    sent_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """The platform says that a person has another address now."""
+
+    account: str
+    sender: str
+    """The address until now."""
+    new_sender: str
+    identity: str | None = None
+    """The person's lasting id from now on, where the platform has one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """The platform says who answers a customer from now on: this app, or another one, behind which a person may sit."""
+
+    account: str
+    recipient: str
+    ours: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something that a customer did without a word: followed a link or an advertisement, allowed notifications.
+
+    It is recorded in the transcript and gets no answer.
+    """
+
+    account: str
+    sender: str
+    external_id: str
+    name: str
+    """What happened, in a word."""
+    sent_at: datetime | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+Event = Inbound | Status | Echo | Watermark | Edit | Revoke | Reaction | Preference | Moved | Control | Note
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +254,17 @@ class Outbound:
 
     delivery_id: str
     recipient: str
-    text: str = ""
+    content: Content
     account: str | None = None
     """Our address that the customer wrote to, and that the answer should come from; None lets the channel pick."""
-    attachment_urls: tuple[str, ...] = ()
+    part: int = 1
+    """Its place in the reply, from 1."""
+    by_person: bool = False
+    """True where a person wrote it, and not the bot."""
+    silent_s: float | None = None
+    """For how many seconds the customer has written nothing; None where they never wrote on this channel."""
+    attempts: int = 0
+    """How often the platform has been asked already to take it, and did not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +273,10 @@ class Receipt:
 
     external_id: str
     status: DeliveryStatus = DeliveryStatus.SENT
+    recipient: str | None = None
+    """The address under which the platform knows the recipient, where it names another than the one we used."""
+    remark: str | None = None
+    """What an operator should know about how it was sent, such as a template in a reply's place."""
 
 
 # --- the contract ----------------------------------------------------------------------------------------------
@@ -185,6 +309,8 @@ class Channel(Protocol):
     send_timeout_s: float
     """The longest that one ``send`` takes."""
     default_coalesce_s: float
+    shows: Shows
+    """What one of its messages can show; ``channels.rendering`` cuts and rewords a reply to fit."""
 
     async def verify(self, request: Request) -> None:
         """Return if the request proves that the platform sent it.
@@ -205,9 +331,6 @@ class Channel(Protocol):
 
     def shares_app_with(self, other: Channel) -> bool:
         """Tell whether the platform may post the other channel's events to this channel's URL."""
-
-    def split(self, text: str) -> Sequence[str]:
-        """Cut a reply into the parts that one message each can carry; no part is empty."""
 
     async def send(self, outbound: Outbound) -> Receipt:
         """Hand one part to the platform.
@@ -253,6 +376,21 @@ class LooksUp(Protocol):
 
         Raises:
             SendError: when the platform cannot be asked.
+        """
+
+
+@runtime_checkable
+class ShowsTyping(Protocol):
+    """A channel that can show a customer that the message has been read and an answer is being written."""
+
+    typing_every_s: float
+    """After how many seconds the platform stops showing it."""
+
+    async def show_typing(self, recipient: str, external_id: str) -> None:
+        """Show it; ``external_id`` is the newest message that is being answered.
+
+        Raises:
+            SendError: it could not be shown, which does not matter.
         """
 
 

@@ -13,13 +13,16 @@
         ├── OutcomeUnknown        it may have been sent: confirm before sending again
         ├── Refused               final for this message
         │   ├── OptedOut          ... and for this recipient, until they opt in
-        │   └── OutsideWindow     ... until the recipient writes again
+        │   ├── OutsideWindow     ... until the recipient writes again
+        │   └── OwnedElsewhere    ... until the platform gives the recipient's thread back to us
         └── CredentialsRejected   stop the channel, keep its messages, tell the operator
 
 A class's docstring is its default message.
 """
 
 from __future__ import annotations
+
+from channels.base import Scope
 
 
 class ChannelError(Exception):
@@ -90,11 +93,22 @@ class Refused(SendError):
 
 
 class OptedOut(Refused):
-    """The recipient has opted out of messages from this sender."""
+    """The recipient has opted out of messages from this sender.
+
+    ``scope`` says of which.
+    """
+
+    def __init__(self, message: str | None = None, *, code: str | None = None, scope: Scope = Scope.ALL) -> None:
+        super().__init__(message, code=code)
+        self.scope = scope
 
 
 class OutsideWindow(Refused):
     """The platform takes no free-form message to this recipient now."""
+
+
+class OwnedElsewhere(Refused):
+    """Another app of the platform answers this recipient now."""
 
 
 class CredentialsRejected(SendError):

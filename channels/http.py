@@ -57,6 +57,16 @@ class HttpResponse:
         return max(0.0, wait.total_seconds())
 
 
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file in a form (RFC 7578)."""
+
+    field: str
+    filename: str
+    content_type: str
+    content: bytes
+
+
 class _NotPublic(OSError):
     """A name that leads to an address which is not on the open internet."""
 
@@ -140,13 +150,14 @@ class Http:
         headers: Mapping[str, str] | None = None,
         data: bytes | Sequence[tuple[str, str]] | None = None,
         json: Any = None,
+        file: Upload | None = None,
         timeout_s: float = 10.0,
         max_bytes: int = MAX_ANSWER_BYTES,
     ) -> HttpResponse:
         """Make one call, follow no redirect, repeat nothing, and return the answer whatever its status.
 
-        ``data`` is a body, or the fields of a form. ``timeout_s`` covers everything from the wait for a free
-        connection to the last byte.
+        ``data`` is a body, or the fields of a form, which ``file`` makes one of several parts. ``timeout_s`` covers
+        everything from the wait for a free connection to the last byte.
 
         Raises:
             RetryLater: there was no connection, so nothing was asked.
@@ -159,8 +170,8 @@ class Http:
             async with self._opened.plain.request(
                 method,
                 url,
-                headers=_request_headers(headers, data),
-                data=_request_body(data),
+                headers=CIMultiDict(headers or {}) if file else _request_headers(headers, data),
+                data=_multipart(data, file) if file else _request_body(data),
                 json=json,
                 timeout=timeout,
                 allow_redirects=False,
@@ -279,6 +290,15 @@ def _request_body(data: bytes | Sequence[tuple[str, str]] | None) -> bytes | Non
         return data
     # A lone surrogate, which a model can write, has no UTF-8 form: it becomes a question mark.
     return urlencode(data, errors="replace").encode()
+
+
+def _multipart(data: bytes | Sequence[tuple[str, str]] | None, file: Upload) -> aiohttp.FormData:
+    form = aiohttp.FormData()
+    assert not isinstance(data, bytes)
+    for name, value in data or ():
+        form.add_field(name, value)
+    form.add_field(file.field, file.content, filename=file.filename, content_type=file.content_type)
+    return form
 
 
 def _check(response: aiohttp.ClientResponse) -> None:

@@ -13,9 +13,11 @@ from pydantic import ValidationError
 
 import channels
 from channels.base import Channel, ChannelContext, Outbound, Request
+from channels.content import Content
 from channels.errors import PayloadError, SendError, SignatureError
 from channels.http import Http
 from channels.registry import CHANNELS
+from channels.rendering import parts_of
 
 FOLDER = Path(channels.__file__).parent
 KINDS = {"website_chat", "facebook_messenger", "sms", "email", "whatsapp"}
@@ -90,8 +92,11 @@ def test_a_reply_is_cut_into_parts_that_are_not_empty(kind: str) -> None:
     """Nothing is sent for nothing, and a long text is sent whole."""
     channel = build(kind, Http())
 
-    assert list(channel.split(" \n ")) == []
-    assert "".join("".join(channel.split("word " * 5000)).split()) == "word" * 5000
+    assert parts_of(Content(" \n "), channel.shows) == ()
+    assert (
+        "".join("".join(part.text for part in parts_of(Content("word " * 5000), channel.shows)).split())
+        == "word" * 5000
+    )
 
 
 @every_channel
@@ -105,7 +110,7 @@ async def test_secrets_and_customers_are_not_told(kind: str, caplog: pytest.LogC
         with pytest.raises(SignatureError) as forged:
             await channel.verify(Request("POST", "/webhooks/mine", (("X-Twilio-Signature", "x"),), b"From=" + b"1"))
         with pytest.raises(SendError) as failed:
-            await channel.send(Outbound("d-1", CUSTOMER, "Our secret"))
+            await channel.send(Outbound("d-1", CUSTOMER, Content("Our secret")))
         said += [forged.value, failed.value]
     with pytest.raises(ValidationError) as mistaken:
         build(kind, Http(), auth_tokn=SECRET)

@@ -18,6 +18,7 @@ from gateway.clock import Clock, utc_now
 from gateway.config import Config
 from gateway.inbox import Inbox
 from gateway.lock import OwnerLock
+from gateway.looks import Looker
 from gateway.outbox import Outbox
 from gateway.polls import Poller
 from gateway.spool import Spool
@@ -63,6 +64,7 @@ class Gateway:
             parts.storage, parts.roster, self.inbox, bus, parts.metrics, clock, config.outbox, owner=self._owner
         )
         self.poller = Poller(parts.storage, parts.roster, self.inbox, clock)
+        self.looker = Looker(parts.storage, parts.roster, parts.metrics, clock)
         self.health = Health(parts.storage, spool, parts.metrics, clock)
         door = Door(self.inbox, parts.roster, parts.metrics, max_body_bytes=config.server.max_body_mb * 1024 * 1024)
         pages: list[Routes] = [self.health] if role == "worker" else [door, self.health]
@@ -99,7 +101,13 @@ class Gateway:
         await self._prepare()
         if self.role == "web":
             await asyncio.Event().wait()
-        workers = [self.turns.run, self.outbox.run, self.poller.run, self.parts.media.fetch_pending_forever]
+        workers = [
+            self.turns.run,
+            self.outbox.run,
+            self.poller.run,
+            self.looker.run,
+            self.parts.media.fetch_pending_forever,
+        ]
         loops = [self._keep(worker) for worker in workers]
         try:
             await asyncio.gather(*loops)

@@ -42,16 +42,16 @@ class Remembered:
 class Memory(Protocol):
     """Holds the newest messages of conversations. Losing them costs a query, never a wrong answer."""
 
-    async def recall(self, conversation_id: int, up_to: int) -> tuple[Remembered, ...] | None:
+    async def recall(self, conversation: str, up_to: int) -> tuple[Remembered, ...] | None:
         """Return the newest messages up to that sequence number, oldest first, or None on a miss.
 
         It is a miss, too, when the memory ends before ``up_to`` or has gaps.
         """
 
-    async def remember(self, conversation_id: int, messages: Sequence[Remembered], *, replace: bool) -> None:
+    async def remember(self, conversation: str, messages: Sequence[Remembered], *, replace: bool) -> None:
         """Add the newest messages to a conversation that is remembered, or overwrite what is remembered of it."""
 
-    async def forget(self, conversation_id: int) -> None:
+    async def forget(self, conversation: str) -> None:
         """Drop a conversation."""
 
     async def close(self) -> None:
@@ -98,31 +98,31 @@ class LocalMemory:
         max_characters: int = MAX_CHARACTERS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._held: OrderedDict[int, _Held] = OrderedDict()
+        self._held: OrderedDict[str, _Held] = OrderedDict()
         self._characters = 0
         self._max_conversations = max_conversations
         self._max_characters = max_characters
         self._clock = clock
 
-    async def recall(self, conversation_id: int, up_to: int) -> tuple[Remembered, ...] | None:
+    async def recall(self, conversation: str, up_to: int) -> tuple[Remembered, ...] | None:
         """Return what is remembered, as ``Memory`` says."""
-        held = self._living(conversation_id)
+        held = self._living(conversation)
         return _usable(held.messages, up_to) if held else None
 
-    async def remember(self, conversation_id: int, messages: Sequence[Remembered], *, replace: bool) -> None:
+    async def remember(self, conversation: str, messages: Sequence[Remembered], *, replace: bool) -> None:
         """Add or overwrite, as ``Memory`` says."""
-        held = self._living(conversation_id)
+        held = self._living(conversation)
         if held is None and not replace:
             return
         kept = deque(() if replace or held is None else held.messages, maxlen=NEWEST)
         kept.extend(messages)
-        await self.forget(conversation_id)
+        await self.forget(conversation)
         if kept:
-            self._hold(conversation_id, kept)
+            self._hold(conversation, kept)
 
-    async def forget(self, conversation_id: int) -> None:
+    async def forget(self, conversation: str) -> None:
         """Drop a conversation."""
-        held = self._held.pop(conversation_id, None)
+        held = self._held.pop(conversation, None)
         if held is not None:
             self._characters -= held.characters
 
@@ -131,17 +131,17 @@ class LocalMemory:
         self._held.clear()
         self._characters = 0
 
-    def _living(self, conversation_id: int) -> _Held | None:
+    def _living(self, conversation: str) -> _Held | None:
         """Return what is held of a conversation and has not expired; it now counts as used."""
-        held = self._held.get(conversation_id)
+        held = self._held.get(conversation)
         if held is None or held.expires_at <= self._clock():
             return None
-        self._held.move_to_end(conversation_id)
+        self._held.move_to_end(conversation)
         return held
 
-    def _hold(self, conversation_id: int, messages: deque[Remembered]) -> None:
+    def _hold(self, conversation: str, messages: deque[Remembered]) -> None:
         characters = sum(len(message.content) for message in messages)
-        self._held[conversation_id] = _Held(messages, self._clock() + EXPIRE_S, characters)
+        self._held[conversation] = _Held(messages, self._clock() + EXPIRE_S, characters)
         self._characters += characters
         while len(self._held) > self._max_conversations or self._characters > self._max_characters:
             _, oldest = self._held.popitem(last=False)
@@ -203,9 +203,9 @@ class RedisMemory:
         self.skipped = 0
         """Calls that were not made, because Redis had failed shortly before."""
 
-    async def recall(self, conversation_id: int, up_to: int) -> tuple[Remembered, ...] | None:
+    async def recall(self, conversation: str, up_to: int) -> tuple[Remembered, ...] | None:
         """Return what is remembered, as ``Memory`` says."""
-        entries = await self._call(lambda: self._redis.lrange(self._key(conversation_id), 0, -1))
+        entries = await self._call(lambda: self._redis.lrange(self._key(conversation), 0, -1))
         if not entries:
             return None
         try:
@@ -214,11 +214,11 @@ class RedisMemory:
             self._failed()
             return None
 
-    async def remember(self, conversation_id: int, messages: Sequence[Remembered], *, replace: bool) -> None:
+    async def remember(self, conversation: str, messages: Sequence[Remembered], *, replace: bool) -> None:
         """Add or overwrite, as ``Memory`` says."""
         if not messages:
-            return await self.forget(conversation_id) if replace else None
-        key = self._key(conversation_id)
+            return await self.forget(conversation) if replace else None
+        key = self._key(conversation)
         pipe = self._redis.pipeline(transaction=True)
         entries = [_to_json(message) for message in messages[-NEWEST:]]
         if replace:
@@ -231,16 +231,16 @@ class RedisMemory:
         await self._call(pipe.execute)
         return None
 
-    async def forget(self, conversation_id: int) -> None:
+    async def forget(self, conversation: str) -> None:
         """Drop a conversation; what Redis cannot be told now, it forgets by itself after a day."""
-        await self._call(lambda: self._redis.delete(self._key(conversation_id)))
+        await self._call(lambda: self._redis.delete(self._key(conversation)))
 
     async def close(self) -> None:
         """Close the connections."""
         await self._redis.aclose()
 
-    def _key(self, conversation_id: int) -> str:
-        return f"{self._prefix}{conversation_id}"
+    def _key(self, conversation: str) -> str:
+        return f"{self._prefix}{conversation}"
 
     async def _call(self, command: Callable[[], Awaitable[Any]]) -> Any:
         """Return the command's answer, or None where Redis fails or has failed shortly before."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from channels.base import Channel, Event, Reply, Request, Status
+from channels.base import Channel, Event, Reply, Request
 from channels.errors import PayloadError
 from gateway.bus import Bus
 from gateway.clock import Clock
@@ -84,13 +84,13 @@ class Inbox:
         self._announce(accepted)
         return accepted
 
-    async def accept_status(self, channel: Channel, status: Status) -> None:
-        """Commit what a look-up found out about a delivery.
+    async def accept_told(self, channel: Channel, event: Event) -> None:
+        """Commit what a look-up, or the platform's answer to a send, told beside what was asked.
 
         Raises:
             StorageUnavailable: nothing was committed.
         """
-        incoming = (Incoming(channel.name, channel.kind, status),)
+        incoming = (Incoming(channel.name, channel.kind, event),)
         self._announce(await self._storage.run(Accept(incoming, self._clock(), self._answer_while_waiting)))
 
     async def replay(self, channel: Channel, request: Request, came_at: datetime) -> str | None:
@@ -132,7 +132,7 @@ class Inbox:
         homeless = next((event.account for event, entry in entries if entry is None), None)
         if homeless is not None:
             self._metrics.rejected.labels(channel.name, "unrouted").inc()
-            log.warning("event_for_no_channel", channel=channel.name)
+            log.warning("event_for_no_channel", channel=channel.name, account_id=homeless)
         if not incoming and homeless is None:
             return None, parsed.reply
         reason = None if homeless is None else "no configured channel has this account"
@@ -142,8 +142,7 @@ class Inbox:
         owner = self._roster.owner_of(channel, event)
         if owner is None:
             return None
-        coalesce_s = 0.0 if isinstance(event, Status) else self._roster.coalesce_s(owner.name)
-        return Incoming(owner.name, owner.kind, event, coalesce_s)
+        return Incoming(owner.name, owner.kind, event, self._roster.coalesce_s(owner.name))
 
     def _operation(self, arrival: Arrival, incoming: tuple[Incoming, ...], reason: str | None) -> Accept:
         rejected: tuple[Rejected, ...] = ()
@@ -198,6 +197,8 @@ class Inbox:
         self._metrics.accepted.inc(accepted.messages)
         self._metrics.duplicates.inc(accepted.duplicates)
         self._metrics.unknown_statuses.inc(accepted.unknown_statuses)
+        self._metrics.changes.labels("known").inc(accepted.changes)
+        self._metrics.changes.labels("unknown").inc(accepted.unknown_changes)
         if accepted.due_at is not None:
             self._bus.publish("turns", {"due_at": accepted.due_at.timestamp()})
         if accepted.deliveries_released:

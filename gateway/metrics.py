@@ -18,6 +18,8 @@ class Metrics:
         self.rejected = self._counter("webhooks_kept", "Signed webhooks kept for a replay", "channel", "reason")
         self.ignored = self._counter("events_ignored", "Platform events that mean nothing to us", "channel")
         self.unknown_statuses = self._counter("statuses_unknown", "Reports about no delivery of ours")
+        self.changes = self._counter("changes", "Edits, reactions, moves and hand-overs told by platforms", "target")
+        self.findings = self._gauge("channel_findings", "What is wrong at a platform, by the daily look", "channel")
         self.spooled = self._counter("spooled", "Webhooks that went to the spool")
         self.spool_bytes = self._gauge("spool_bytes", "Bytes in the spool")
         self.turns = self._counter("turns", "Turns by how they ended", "outcome")

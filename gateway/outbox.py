@@ -6,14 +6,23 @@ import asyncio
 import contextlib
 import random
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import count
 
 import structlog
 
-from channels.base import Channel, DeliveryStatus, LooksUp, Outbound, Receipt, Status
-from channels.errors import CredentialsRejected, OptedOut, OutcomeUnknown, OutsideWindow, Refused, RetryLater, SendError
+from channels.base import Channel, Control, DeliveryStatus, LooksUp, Outbound, Receipt, Status
+from channels.errors import (
+    CredentialsRejected,
+    OptedOut,
+    OutcomeUnknown,
+    OutsideWindow,
+    OwnedElsewhere,
+    Refused,
+    RetryLater,
+    SendError,
+)
 from gateway.bus import Bus
 from gateway.clock import Clock
 from gateway.config import OutboxConfig
@@ -177,12 +186,15 @@ class Outbox:
         started = time.monotonic()
         try:
             async with asyncio.timeout(channel.send_timeout_s):
-                receipt = await channel.send(_outbound(delivery))
+                receipt = await channel.send(_outbound(delivery, now))
         except asyncio.CancelledError:
             with contextlib.suppress(StorageUnavailable):  # then the lease says so, when it ends
                 await self._storage.run(self._unknown(delivery, OutcomeUnknown("cut off by a shutdown")))
             raise
         except SendError as error:
+            if isinstance(error, OwnedElsewhere):  # the bot is silent until the platform gives the thread back
+                with contextlib.suppress(StorageUnavailable):  # then the next refusal says so again
+                    await self._inbox.accept_told(channel, Control(delivery.account or "", delivery.recipient, False))
             return self._failed(delivery, error)
         except Exception as error:
             if not isinstance(error, TimeoutError):
@@ -192,7 +204,8 @@ class Outbox:
         finally:
             self._metrics.send_seconds.labels(channel.name).observe(time.monotonic() - started)
         pause = self._recovered(delivery)
-        return self._outcome(delivery, Outcome.SENT, external_id=receipt.external_id, pause=pause)
+        settled = self._outcome(delivery, Outcome.SENT, external_id=receipt.external_id, pause=pause)
+        return replace(settled, recipient=receipt.recipient, remark=receipt.remark)
 
     def _failed(self, delivery: ClaimedDelivery, error: SendError) -> SettleDelivery:
         match error:
@@ -208,7 +221,8 @@ class Outbox:
                     delivery, Outcome.RETRY, error=error, next_attempt_at=self._clock(), counts=False, pause=pause
                 )
             case OptedOut():
-                return self._outcome(delivery, Outcome.OPTED_OUT, error=error, pause=self._recovered(delivery))
+                settled = self._outcome(delivery, Outcome.FAILED, error=error, pause=self._recovered(delivery))
+                return replace(settled, opted_out=error.scope)
             case OutsideWindow():
                 code = error.code or "outside_window"
                 return self._outcome(delivery, Outcome.FAILED, error=error, code=code, pause=self._recovered(delivery))
@@ -332,13 +346,13 @@ class Outbox:
         if isinstance(channel, LooksUp):
             since = (delivery.called_at or delivery.queued_at) - LOOK_UP_SLACK
             try:
-                receipt = await channel.find(_outbound(delivery), since, unconfirmed.known_ids)
+                receipt = await channel.find(_outbound(delivery, self._clock()), since, unconfirmed.known_ids)
             except SendError as error:
                 await self._postpone(delivery, error)
                 return
             if receipt is not None:
                 if receipt.status is not DeliveryStatus.SENT:  # as its callback would have told, had it come
-                    await self._inbox.accept_status(channel, _found(delivery, receipt))
+                    await self._inbox.accept_told(channel, _found(delivery, receipt))
                 await self._settle(self._outcome(delivery, Outcome.SENT, external_id=receipt.external_id, counts=False))
                 return
         await self._settle(self._resend_or_fail(unconfirmed))
@@ -375,11 +389,15 @@ def _found(delivery: ClaimedDelivery, receipt: Receipt) -> Status:
     )
 
 
-def _outbound(delivery: ClaimedDelivery) -> Outbound:
+def _outbound(delivery: ClaimedDelivery, now: datetime) -> Outbound:
+    wrote_at = delivery.customer_wrote_at
     return Outbound(
         delivery_id=delivery.id,
         recipient=delivery.recipient,
-        text=delivery.content,
+        content=delivery.content,
         account=delivery.account,
-        attachment_urls=delivery.attachment_urls,
+        part=delivery.part,
+        by_person=delivery.by_person,
+        silent_s=None if wrote_at is None else max(0.0, (now - wrote_at).total_seconds()),
+        attempts=delivery.attempts,
     )

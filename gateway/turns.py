@@ -8,17 +8,20 @@ import heapq
 import random
 import time
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 
+from channels.rendering import parts_of
 from gateway.assistant.lease import LEASE_S, keep_lease
 from gateway.assistant.turn import Assistant, Reply
 from gateway.bus import Bus
 from gateway.clock import Clock
 from gateway.config import TurnsConfig
 from gateway.metrics import Metrics
+from gateway.presence import typing_shown
 from gateway.roster import Roster
 from gateway.storage import (
     Answer,
@@ -148,7 +151,7 @@ class Turns:
         started = time.monotonic()
         with structlog.contextvars.bound_contextvars(conversation_id=claim.conversation_id, fence=claim.fence):
             try:
-                async with keep_lease(self._storage, claim, self._clock):
+                async with keep_lease(self._storage, claim, self._clock), self._typing(claim):
                     reply = await self._reply(claim)
                 finished = await self._finish(claim, reply)
             except Fenced:
@@ -166,6 +169,11 @@ class Turns:
                 self._count("fallback" if reply.fallback else "answered")
                 self._metrics.turn_seconds.observe(time.monotonic() - started)
                 await self._after(claim, reply, finished)
+
+    def _typing(self, claim: Claim) -> AbstractAsyncContextManager[None]:
+        channel = self._roster.get(claim.channel_name or "")
+        newest = next((message.external_id for message in reversed(claim.messages)), None)
+        return typing_shown(channel, claim.address, newest)
 
     def _count(self, outcome: str) -> None:
         self._metrics.turns.labels(outcome).inc()
@@ -204,7 +212,7 @@ class Turns:
         channel = self._roster.get(claim.channel_name or "")
         if reply.answer is None or channel is None:
             return reply.answer
-        return reply.answer.in_parts(tuple(channel.split(reply.answer.text)))
+        return reply.answer.in_parts(parts_of(reply.answer.content, channel.shows))
 
     async def _after(self, claim: Claim, reply: Reply, finished: Finished) -> None:
         self._bus.publish("outbox", {})

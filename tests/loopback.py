@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
 from channels.base import Channel, Event, Outbound, Parsed, Receipt, Reply, Request
 from channels.errors import SignatureError
+from channels.rendering import Shows
 from gateway.config import ChannelConfig
 from gateway.roster import Roster
 
@@ -22,6 +23,7 @@ class LoopbackChannel:
     max_body_bytes = 1000
     send_timeout_s = 2.0
     default_coalesce_s = 0.0
+    shows = Shows(max_text=40)
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -48,10 +50,6 @@ class LoopbackChannel:
         """Share nothing."""
         return False
 
-    def split(self, text: str) -> Sequence[str]:
-        """Cut at bars."""
-        return text.split("|")
-
     async def send(self, outbound: Outbound) -> Receipt:
         """Send into the list, and meet what the test has decided."""
         self.sent.append(outbound)
@@ -65,7 +63,7 @@ class LoopbackChannel:
     @property
     def texts(self) -> list[str]:
         """What was sent, in order."""
-        return [outbound.text for outbound in self.sent]
+        return [outbound.content.text for outbound in self.sent]
 
 
 class LookingUpChannel(LoopbackChannel):

@@ -16,7 +16,6 @@ import pytest
 from channels.base import Consent, Inbound, Request
 from gateway.storage import (
     Accept,
-    Answer,
     ClaimDeliveries,
     Compose,
     Incoming,
@@ -29,6 +28,7 @@ from gateway.storage import (
 )
 from tests.conftest import make_database
 from tests.frontdesk import environment, free_port, frontdesk, running
+from tests.saying import said
 
 R = TypeVar("R")
 
@@ -71,7 +71,7 @@ def in_database(folder: Path, work: Callable[[Storage], Awaitable[R]]) -> R:
 
 async def fail_a_delivery(storage: Storage) -> str:
     """Leave one dead letter and return its id."""
-    answer = Answer("Your technician is late.", parts=("Your technician is late.",))
+    answer = said("Your technician is late.")
     await storage.run(OpenChannels(("sms",)))
     await storage.run(Compose("sms", "sms", CUSTOMER, answer, NOW))
     claim = ClaimDeliveries("test", NOW, NOW + timedelta(minutes=1), (Pace("sms", 10.0),), at_most=1)
@@ -177,8 +177,8 @@ def test_migrate_tells_before_and_after(folder):
     """The first run makes the tables, the second finds nothing to do."""
     first, second = frontdesk("migrate", cwd=folder), frontdesk("migrate", cwd=folder)
 
-    assert (first.returncode, first.stdout) == (0, "schema before: none, now: 0001\n")
-    assert (second.returncode, second.stdout) == (0, "the schema is at revision 0001 already; nothing to do\n")
+    assert (first.returncode, first.stdout) == (0, "schema before: none, now: 0002\n")
+    assert (second.returncode, second.stdout) == (0, "the schema is at revision 0002 already; nothing to do\n")
 
 
 async def test_on_postgresql_an_unfit_schema_names_the_command(folder, postgres_url):
@@ -194,7 +194,7 @@ async def test_on_postgresql_an_unfit_schema_names_the_command(folder, postgres_
         2,
         "frontdesk: the database has no tables yet; run: frontdesk migrate",
     )
-    assert (mended.returncode, mended.stdout) == (0, "schema before: none, now: 0001\n")
+    assert (mended.returncode, mended.stdout) == (0, "schema before: none, now: 0002\n")
     assert (listed.returncode, listed.stdout) == (0, "no conversations\n")
 
 

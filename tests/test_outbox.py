@@ -29,8 +29,9 @@ from gateway.inbox import Inbox
 from gateway.metrics import Metrics
 from gateway.outbox import Outbox
 from gateway.spool import Spool
-from gateway.storage import Answer, Compose, OpenChannels, Outcome, Pause, SettleDelivery, Storage, Takeover
+from gateway.storage import Compose, OpenChannels, Outcome, Pause, SettleDelivery, Storage, Takeover
 from tests.loopback import LookingUpChannel, LoopbackChannel, roster_of
+from tests.saying import said
 from tests.test_storage_accept import accept, sms
 from tests.test_storage_deliveries import report
 
@@ -46,7 +47,7 @@ class House:
 
     async def say(self, *parts: str, to: str = "+1555", role: str = "agent") -> None:
         """Queue a message."""
-        await self.storage.run(Compose("sms", "sms", to, Answer(" ".join(parts), parts), utc_now(), role))
+        await self.storage.run(Compose("sms", "sms", to, said(*parts), utc_now(), role))
 
     async def rows(self) -> Rows:
         """Return content, status and code of every delivery."""
@@ -98,7 +99,7 @@ async def test_parts_leave_in_order_and_conversations_in_parallel(storage: Stora
     """Parts and messages of a conversation go one after the other; another conversation does not wait."""
     held: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
     async with house(storage) as h:
-        h.channel.meets = lambda outbound: held if outbound.text == "a1" else None
+        h.channel.meets = lambda outbound: held if outbound.content.text == "a1" else None
         await h.say("a1", "a2")
         await h.say("a3")
         await h.say("b1", to="+1556")
@@ -150,7 +151,7 @@ async def test_delivery_of_its_own_trouble_is_retried_and_given_up(storage: Stor
     """What concerns one delivery only is retried with its own attempts, and then fails; the next message goes on."""
     async with house(storage, max_attempts=2) as h:
         queue_full = RetryLater("queue full", code="21611", channel_wide=False)
-        h.channel.meets = lambda outbound: queue_full if outbound.text == "a" else None
+        h.channel.meets = lambda outbound: queue_full if outbound.content.text == "a" else None
         await h.say("a")
         await h.say("b")
         await h.until(("a", "failed", "21611"), ("b", "sent", None), timeout_s=20)
@@ -349,7 +350,7 @@ async def test_old_delivery_fails_without_a_call(storage: Storage) -> None:
     """What is older than max_age_h is not sent as if it were new."""
     async with house(storage, max_age_h=0.0001) as h:
         at = utc_now() - timedelta(hours=1)
-        await storage.run(Compose("sms", "sms", "+1555", Answer("old", ("old",)), at))
+        await storage.run(Compose("sms", "sms", "+1555", said("old"), at))
         await h.until(("old", "failed", "expired"))
 
         assert h.channel.texts == []

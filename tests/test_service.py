@@ -14,8 +14,9 @@ from gateway import ChatbotService
 from gateway.assistant import lease
 from gateway.assistant.turn import Reply
 from gateway.clock import utc_now
-from gateway.storage import Answer, BeginDirectTurn, Claim, SchemaMismatch, Storage, StorageUnavailable, Takeover
+from gateway.storage import BeginDirectTurn, Claim, SchemaMismatch, Storage, StorageUnavailable, Takeover
 from tests.gateways import write_config
+from tests.saying import words
 from tests.test_lease import HEARTBEAT_S, SECOND, Wire, disturbed, until_extended
 
 
@@ -66,7 +67,7 @@ async def test_calls_of_one_conversation_keep_their_order(storage: Storage) -> N
 
     async def reply() -> None:
         text, held = await assistant.next()
-        held.set_result(Reply(Answer(f"to {text}")))
+        held.set_result(Reply(words(f"to {text}")))
 
     calls = [asyncio.create_task(call(str(n))) for n in range(3)]
     await reply()
@@ -90,7 +91,7 @@ async def test_nothing_is_kept_of_a_conversation_that_is_over(storage: Storage) 
     call = asyncio.create_task(service.send_message("c", "hello"))
     _, held = await assistant.next()
     during = list(service._turn_of)
-    held.set_result(Reply(Answer("hi")))
+    held.set_result(Reply(words("hi")))
     await call
 
     assert during == ["c"]
@@ -104,12 +105,12 @@ async def test_waiting_for_a_person(storage: Storage, answers: bool) -> None:
     service = service_of(storage, assistant, answer_while_waiting=answers)
     first = asyncio.create_task(service.send_message("c", "a person please"))
     _, held = await assistant.next()
-    held.set_result(Reply(Answer("one comes"), "customer_request"))
+    held.set_result(Reply(words("one comes"), "customer_request"))
     await first
     second = asyncio.create_task(service.send_message("c", "hello?"))
     if answers:
         _, held = await assistant.next()
-        held.set_result(Reply(Answer("I am here")))
+        held.set_result(Reply(words("I am here")))
     result = await second
 
     assert (result["message"], result["message_count"]) == (("I am here", 4) if answers else (None, 3))
@@ -124,7 +125,7 @@ async def test_takeover_while_the_model_thinks(storage: Storage) -> None:
     call = asyncio.create_task(service.send_message("c", "hello"))
     _, held = await assistant.next()
     await storage.run(Takeover("c", "ann", utc_now()))
-    held.set_result(Reply(Answer("too late")))
+    held.set_result(Reply(words("too late")))
     result = await call
 
     assert (result["message"], result["message_count"]) == (None, 1)
@@ -148,7 +149,7 @@ async def test_call_keeps_its_lease_while_the_model_thinks(storage: Storage) -> 
     _, held = await assistant.next()
     first = await until_extended(storage)
     taken = await take_away(storage, at=first)
-    held.set_result(Reply(Answer("hi")))
+    held.set_result(Reply(words("hi")))
     result = await call
 
     assert not taken
@@ -179,7 +180,7 @@ async def test_committed_answer_is_returned(storage: Storage) -> None:
     wire.slow_answers = True
     call = asyncio.create_task(service_of(disturbed(wire), assistant).send_message("c", "hello"))
     _, held = await assistant.next()
-    held.set_result(Reply(Answer("hi")))
+    held.set_result(Reply(words("hi")))
     result = await call
 
     assert (result["message"], result["message_count"]) == ("hi", 2)

@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from channels.base import Attachment, Consent, Echo, Inbound
-from gateway.storage import Accept, Accepted, Answer, ClaimTurns, Compose, FinishTurn, Incoming, OpenChannels, Storage
-from gateway.storage.accept import FETCH_AFTER
+from gateway.storage import Accept, Accepted, ClaimTurns, Compose, FinishTurn, Incoming, OpenChannels, Storage
+from gateway.storage.arrivals import FETCH_AFTER
+from tests.saying import said
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 US = "+15550100001"
@@ -120,11 +121,11 @@ async def test_stop_cancels_and_start_lifts(storage: Storage) -> None:
     await storage.run(OpenChannels(("sms",)))
     await accept(storage, sms("+1555", "SM1"))
     [claim] = await storage.run(ClaimTurns("w", NOW, NOW + timedelta(seconds=30), 10, ("sms",)))
-    await storage.run(Compose("sms", "sms", "+1555", Answer("from a person", ("from a person",)), NOW))
+    await storage.run(Compose("sms", "sms", "+1555", said("from a person"), NOW))
     stopped = await accept(storage, sms("+1555", "SM2", "STOP", consent=Consent.OPT_OUT))
-    finished = await storage.run(FinishTurn(claim.id, claim.fence, NOW, Answer("late", ("late",))))
+    finished = await storage.run(FinishTurn(claim.id, claim.fence, NOW, said("late")))
     ignored = await accept(storage, sms("+1555", "SM3", "hello?"))
-    refused = await storage.run(Compose("sms", "sms", "+1555", Answer("x", ("x",)), NOW))
+    refused = await storage.run(Compose("sms", "sms", "+1555", said("x"), NOW))
     started = await accept(storage, sms("+1555", "SM4", "START", consent=Consent.OPT_IN))
     welcome = await accept(storage, sms("+1555", "SM5", "back"))
 

@@ -6,10 +6,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from channels.base import Consent, DeliveryStatus, Status
+from channels.base import Consent, DeliveryStatus, Scope, Status
 from gateway.storage import (
     Accepted,
-    Answer,
     ClaimDeliveries,
     Claimed,
     ClaimedDelivery,
@@ -28,6 +27,7 @@ from gateway.storage import (
     TakeLeases,
     Takeover,
 )
+from tests.saying import said
 from tests.test_storage_accept import NOW, US, accept, sms
 from tests.test_storage_turns import SECOND, claim, finish
 
@@ -40,7 +40,7 @@ async def opened(storage: Storage) -> None:
 
 async def compose(storage: Storage, *parts: str, to: str = "+1555", role: str = "agent") -> None:
     """Queue a message of several parts."""
-    await storage.run(Compose("sms", "sms", to, Answer(" ".join(parts), parts), NOW, role))
+    await storage.run(Compose("sms", "sms", to, said(*parts), NOW, role))
 
 
 async def take(
@@ -81,9 +81,9 @@ async def test_parts_and_messages_leave_in_order(storage: Storage) -> None:
     order = []
     for n in range(4):
         claimed = await take(storage, lease=f"w:{n}")
-        order.append(sorted(d.content for d in claimed))
+        order.append(sorted(d.content.text for d in claimed))
         for delivery in claimed:
-            await settle(storage, delivery, Outcome.SENT, external_id=delivery.content)
+            await settle(storage, delivery, Outcome.SENT, external_id=delivery.content.text)
 
     assert order == [["a1", "b1"], ["a2"], ["a3"], []]
     assert {status for _, status, _ in await statuses(storage)} == {"sent"}
@@ -98,7 +98,7 @@ async def test_retry_holds_the_conversation(storage: Storage) -> None:
     [again] = await take(storage, NOW + 5 * SECOND)
 
     assert none == []
-    assert (again.content, again.attempts) == ("a1", 1)
+    assert (again.content.text, again.attempts) == ("a1", 1)
 
 
 async def test_refused_cancels_the_rest_of_the_message_only(storage: Storage) -> None:
@@ -109,7 +109,7 @@ async def test_refused_cancels_the_rest_of_the_message_only(storage: Storage) ->
     await settle(storage, first, Outcome.FAILED, error_code="21211")
     [following] = await take(storage)
 
-    assert following.content == "b1"
+    assert following.content.text == "b1"
     assert (await statuses(storage))[:3] == [
         ("a1", "failed", "21211"),
         ("a2", "cancelled", "earlier_part_failed"),
@@ -122,8 +122,8 @@ async def test_opted_out_refusal_sets_consent(storage: Storage) -> None:
     await compose(storage, "a1")
     await compose(storage, "a2")
     [first] = await take(storage)
-    await settle(storage, first, Outcome.OPTED_OUT, error_code="21610")
-    composed = await storage.run(Compose("sms", "sms", "+1555", Answer("x", ("x",)), NOW))
+    await settle(storage, first, Outcome.FAILED, error_code="21610", opted_out=Scope.ALL)
+    composed = await storage.run(Compose("sms", "sms", "+1555", said("x"), NOW))
 
     assert await statuses(storage) == [("a1", "failed", "21610"), ("a2", "cancelled", "opted_out")]
     assert composed.refused == "opted_out"
@@ -150,10 +150,10 @@ async def test_failure_after_sent_is_final(storage: Storage) -> None:
     await compose(storage, "a1")
     [first] = await take(storage)
     await settle(storage, first, Outcome.SENT, external_id="SM9")
-    await report(storage, DeliveryStatus.FAILED, external_id="SM9", error_code="21610", opted_out=True)
+    await report(storage, DeliveryStatus.FAILED, external_id="SM9", error_code="21610", opted_out=Scope.ALL)
     for late in (DeliveryStatus.SENT, DeliveryStatus.DELIVERED, DeliveryStatus.READ):
         await report(storage, late, external_id="SM9")
-    composed = await storage.run(Compose("sms", "sms", "+1555", Answer("x", ("x",)), NOW))
+    composed = await storage.run(Compose("sms", "sms", "+1555", said("x"), NOW))
 
     assert await statuses(storage) == [("a1", "failed", "21610")]
     assert composed.refused == "opted_out"
@@ -176,7 +176,7 @@ async def test_takeover_cancels_only_the_bot(storage: Storage) -> None:
     [person] = await take(storage)
 
     assert in_flight == 1
-    assert (first, person.content) == ([], "person")
+    assert (first, person.content.text) == ([], "person")
     assert await statuses(storage) == [
         ("bot 1", "cancelled", "taken_over"),
         ("bot 2", "cancelled", "taken_over"),
@@ -197,7 +197,7 @@ async def test_lost_worker_leaves_the_outcome_unconfirmed(storage: Storage) -> N
     assert swept == [0, 1]
     assert none == []
     assert late
-    assert following.content == "a2"
+    assert following.content.text == "a2"
 
 
 async def test_unconfirmed_is_claimed_after_its_time(storage: Storage) -> None:
@@ -216,7 +216,7 @@ async def test_unconfirmed_is_claimed_after_its_time(storage: Storage) -> None:
 
     assert early == []
     assert (found.known_ids, found.taken_over, found.opted_out) == (frozenset({"SM0"}), False, False)
-    assert (again.content, again.resends, again.attempts) == ("a1", 1, 2)
+    assert (again.content.text, again.resends, again.attempts) == ("a1", 1, 2)
 
 
 async def test_restart_leaves_calls_unconfirmed(storage: Storage) -> None:
@@ -296,14 +296,14 @@ async def test_requeued_after_an_opt_out_is_not_sent(storage: Storage) -> None:
     [first] = await take(storage)
     await settle(storage, first, Outcome.FAILED, error_code="30005")
     [second] = await take(storage)
-    await settle(storage, second, Outcome.OPTED_OUT, error_code="21610")
+    await settle(storage, second, Outcome.FAILED, error_code="21610", opted_out=Scope.ALL)
     await storage.run(Requeue((first.id,), NOW))
     await compose(storage, "b1", to="+1556")
     requeued = await statuses(storage)
     claimed = await take(storage)
 
     assert requeued[0] == ("a1", "queued", None)
-    assert [delivery.content for delivery in claimed] == ["b1"]
+    assert [delivery.content.text for delivery in claimed] == ["b1"]
     assert await statuses(storage) == [
         ("a1", "cancelled", "opted_out"),
         ("a2", "failed", "21610"),
@@ -355,7 +355,7 @@ async def test_outcome_of_an_older_claim_changes_nothing(storage: Storage, outco
     [new] = await take(storage, at, lease="w:3")
     while_sent = await late()
     ours = await settle(storage, new, Outcome.SENT, external_id="SM1")
-    composed = await storage.run(Compose("sms", "sms", "+1555", Answer("x", ("x",)), NOW))
+    composed = await storage.run(Compose("sms", "sms", "+1555", said("x"), NOW))
 
     assert [while_looked_up, while_queued, while_sent] == [(False, True)] * 3
     assert ours

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from gateway.storage import (
-    Answer,
     BeginDirectTurn,
     Begun,
     ConversationBelongsToChannel,
@@ -16,6 +15,7 @@ from gateway.storage import (
     Storage,
     Takeover,
 )
+from tests.saying import words
 from tests.test_storage_accept import NOW, accept, sms
 from tests.test_storage_turns import SECOND, claim
 
@@ -30,7 +30,7 @@ async def begin(storage: Storage, text: str = "hello", at: Any = NOW, key: str =
 async def finish(storage: Storage, begun: Begun) -> None:
     """Finish it with an answer."""
     assert begun.claim is not None
-    done = await storage.run(FinishTurn(begun.claim.id, begun.claim.fence, NOW, Answer("hi")))
+    done = await storage.run(FinishTurn(begun.claim.id, begun.claim.fence, NOW, words("hi")))
     assert done is not None
 
 
@@ -98,7 +98,7 @@ async def test_waiting_conversation_may_be_silent(storage: Storage) -> None:
     """In mode waiting with a silent bot the message is stored and waits, until the bot is given the conversation."""
     first = await begin(storage)
     assert first.claim is not None
-    await storage.run(FinishTurn(first.claim.id, first.claim.fence, NOW, Answer("hi"), "complaint"))
+    await storage.run(FinishTurn(first.claim.id, first.claim.fence, NOW, words("hi"), "complaint"))
     silent = await storage.run(
         BeginDirectTurn("visitor-1", "website_chat", "hello?", "direct:x", NOW, NOW + 30 * SECOND, {}, None, False)
     )

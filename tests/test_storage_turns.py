@@ -7,9 +7,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from channels.base import Consent, DeliveryStatus, Status
+from channels.base import Consent, DeliveryStatus, Scope, Status
 from gateway.storage import (
-    Answer,
     Claim,
     ClaimTurns,
     Close,
@@ -24,6 +23,7 @@ from gateway.storage import (
     TakeLeases,
     Takeover,
 )
+from tests.saying import said
 from tests.test_storage_accept import NOW, US, accept, sms
 
 SECOND = timedelta(seconds=1)
@@ -36,7 +36,7 @@ async def claim(storage: Storage, at: datetime = NOW, limit: int = 10, owner: st
 
 async def finish(storage: Storage, claimed: Claim, text: str = "answer", at: datetime = NOW):
     """Finish a turn with an answer of one part."""
-    return await storage.run(FinishTurn(claimed.id, claimed.fence, at, Answer(text, (text,))))
+    return await storage.run(FinishTurn(claimed.id, claimed.fence, at, said(text)))
 
 
 async def test_waiting_messages_share_one_turn(storage: Storage) -> None:
@@ -261,13 +261,13 @@ async def test_a_worker_that_lost_its_turn_journals_no_round(storage: Storage) -
 @pytest.mark.parametrize("told_by", ["the customer", "the platform"])
 async def test_opt_out_ends_the_running_turn(storage: Storage, told_by: str) -> None:
     """A turn from before an opt-out writes nothing after it, and after an opt-in nothing waits for its lease."""
-    composed = await storage.run(Compose("sms", "sms", "+1555", Answer("x", ("x",)), NOW))
+    composed = await storage.run(Compose("sms", "sms", "+1555", said("x"), NOW))
     await accept(storage, sms("+1555", "SM1"))
     [lost] = await claim(storage)
     if told_by == "the customer":
         await accept(storage, sms("+1555", "SM2", "STOP", consent=Consent.OPT_OUT))
     else:
-        failed = Status(US, DeliveryStatus.FAILED, delivery_id=composed.delivery_ids[0], opted_out=True)
+        failed = Status(US, DeliveryStatus.FAILED, delivery_id=composed.delivery_ids[0], opted_out=Scope.ALL)
         await accept(storage, Incoming("sms", "sms", failed))
     [stopped] = await storage.conversations()
     alive = await storage.run(ExtendLease(lost.id, lost.fence, NOW + 60 * SECOND))

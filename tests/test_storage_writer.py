@@ -173,7 +173,7 @@ async def test_migrations_lead_to_the_tables(database_url: str) -> None:
         )
     await engine.dispose()
 
-    assert (before, again) == (None, "0001")
+    assert (before, again) == (None, "0002")
     assert differences == []
 
 

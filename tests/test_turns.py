@@ -19,7 +19,7 @@ from gateway.config import AssistantConfig, BusinessConfig, TurnsConfig
 from gateway.media import Media, MediaStore
 from gateway.metrics import Metrics
 from gateway.roster import Roster
-from gateway.storage import Claim, ClaimTurns, Storage, StoredMessage, Takeover
+from gateway.storage import ClaimTurns, Storage, Takeover
 from gateway.turns import Turns
 from tests.loopback import LoopbackChannel, roster_of
 from tests.test_storage_accept import accept, sms
@@ -262,11 +262,3 @@ async def test_stop_gives_turns_back(storage: Storage, tmp_path: Path) -> None:
     claims = await storage.run(ClaimTurns("serve:next", utc_now(), utc_now() + SECOND, 1, ("sms",)))
 
     assert [(claim.attempts, claim.messages[0].content) for claim in claims] == [(1, "m1")]
-
-
-def test_claim_has_what_a_turn_needs() -> None:
-    """The claim's own types stay plain values."""
-    message = StoredMessage(1, 1, "user", "x", utc_now())
-    claim = Claim(1, "c", "sms", "sms", None, 1, 0, 1, 1, 1, False, None, utc_now(), (message,))
-
-    assert claim.messages == (message,)

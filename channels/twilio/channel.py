@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -23,14 +24,17 @@ from channels.base import (
     Request,
     Status,
 )
-from channels.errors import PayloadError, SignatureError
-from channels.text import split_sms
+from channels.errors import OutsideWindow, PayloadError, SignatureError
+from channels.rendering import Shows
+from channels.text import MAX_SMS_UNITS, sms_units
 from channels.twilio import history
+from channels.twilio.content import content_fields
 from channels.twilio.diagnosis import diagnose
 from channels.twilio.media import fetch_media
-from channels.twilio.parsing import DELIVERY, MAX_FORM_BYTES, parse, read_form
+from channels.twilio.parsing import DELIVERY, MAX_FORM_BYTES, MAX_MEDIA, parse, read_form
 from channels.twilio.settings import TwilioSettings
 from channels.twilio.signature import HEADER, SETTINGS_HEADER, matches, spellings
+from channels.window import allowed
 
 if TYPE_CHECKING:
     from channels.twilio.client import TwilioApi
@@ -40,6 +44,18 @@ RETRIES = "#rc=5&rp=all"
 (www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides, read 2026-11)."""
 
 
+SMS = Shows(
+    max_text=MAX_SMS_UNITS,
+    size=sms_units,
+    max_attachments=MAX_MEDIA,
+    captioned=frozenset({"image", "video", "audio", "file"}),
+    max_caption=MAX_SMS_UNITS,
+    templates=True,
+)
+# One file a message; Twilio has no upload, and buttons only in approved content.
+WHATSAPP = replace(SMS, max_attachments=1, captioned=frozenset({"image", "video"}), location=True)
+
+
 class TwilioChannel:
     """One account's number or Messaging Service."""
 
@@ -47,6 +63,7 @@ class TwilioChannel:
     send_timeout_s = 10.0
     default_coalesce_s = 1.0
     poll_every_s = 600.0
+    typing_every_s = 20.0  # WhatsApp shows it for 25 s: www.twilio.com/docs/whatsapp/api/typing-indicators-resource
 
     def __init__(self, settings: TwilioSettings, context: ChannelContext) -> None:
         self._settings = settings
@@ -56,6 +73,7 @@ class TwilioChannel:
         self.account_sid = settings.account_sid
         self.account = settings.account
         self.kind = "whatsapp" if settings.is_whatsapp else "sms"
+        self.shows = WHATSAPP if settings.is_whatsapp else SMS
         self.webhook_address = context.webhook_url + RETRIES
         """What to paste at Twilio; the fragment stays there and is not signed."""
         context.http.allow_origin(settings.api_base)
@@ -144,18 +162,26 @@ class TwilioChannel:
 
     # --- out ---
 
-    def split(self, text: str) -> Sequence[str]:
-        """Cut a reply into messages that Twilio takes; WhatsApp's through Twilio have the same limit."""
-        return split_sms(text)
-
     async def send(self, outbound: Outbound) -> Receipt:
         """Send one message; its status callbacks will carry our delivery id.
 
         Raises:
             SendError: what Twilio's refusal, or its silence, means.
         """
+        remark = None
+        if self._settings.is_whatsapp:
+            outbound, remark = allowed(outbound, self._settings.fallback_template)
         api = await self._api()
-        return Receipt(await api.send(self._fields(self._addressed(outbound))))
+        return Receipt(await api.send(self._fields(self._addressed(outbound))), remark=remark)
+
+    async def show_typing(self, recipient: str, external_id: str) -> None:
+        """Show that a message has been read and is being answered; SMS has nothing of the kind.
+
+        Raises:
+            SendError: Twilio does not show it.
+        """
+        if self._settings.is_whatsapp:
+            await (await self._api()).show_typing(external_id)
 
     async def find(self, outbound: Outbound, since: datetime, known_ids: frozenset[str]) -> Receipt | None:
         """Look for a message like this one in what Twilio has taken for the recipient.
@@ -163,6 +189,9 @@ class TwilioChannel:
         Raises:
             SendError: Twilio cannot be asked.
         """
+        if self._settings.is_whatsapp:
+            with contextlib.suppress(OutsideWindow):  # the window may have closed since the call
+                outbound, _ = allowed(outbound, self._settings.fallback_template)
         return await history.find(await self._api(), self._addressed(outbound), since, known_ids)
 
     async def diagnose(self) -> Sequence[Finding]:
@@ -175,8 +204,7 @@ class TwilioChannel:
             "to": outbound.recipient,
             "from_": outbound.account,
             "messaging_service_sid": self._settings.messaging_service_sid,
-            "body": outbound.text,
-            "media_url": list(outbound.attachment_urls),
+            **content_fields(outbound.content),
             "status_callback": f"{self._context.webhook_url}?{urlencode({DELIVERY: outbound.delivery_id})}",
         }
         return {name: value for name, value in fields.items() if value}

@@ -125,6 +125,11 @@ class TwilioApi:
             raise OutcomeUnknown("the answer names no message")
         return message.sid
 
+    async def show_typing(self, message_sid: str) -> None:
+        """Mark a WhatsApp message as read, and show for a while that it is being answered."""
+        with _readable():
+            await self._messaging.v2.typing_indicator.create_async(channel="whatsapp", message_id=message_sid)
+
     async def messages(
         self, *, limit: int, to: str | None = None, sent_since: datetime | None = None
     ) -> list[LoggedMessage]:
@@ -164,13 +169,18 @@ class TwilioApi:
 
     async def service_webhook(self, sid: str) -> Webhook:
         """Return where a Messaging Service's messages are posted."""
+        with _readable():
+            row = await self._messaging.v1.services(sid).fetch_async()
+            by_number = "the numbers' own webhooks" if row.use_inbound_webhook_on_number else None
+            return Webhook(row.inbound_request_url, row.inbound_method, row.fallback_url, by_number)
+
+    @property
+    def _messaging(self) -> Any:
+        """The services and indicators, at the host that ``api_base`` redirects, too."""
         messaging = self._client.messaging
         if self._settings.api_base != API:
             messaging.base_url = self._settings.api_base
-        with _readable():
-            row = await messaging.v1.services(sid).fetch_async()
-            by_number = "the numbers' own webhooks" if row.use_inbound_webhook_on_number else None
-            return Webhook(row.inbound_request_url, row.inbound_method, row.fallback_url, by_number)
+        return messaging
 
 
 @contextmanager

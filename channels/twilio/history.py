@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from channels.base import DeliveryStatus, Inbound, Outbound, Polled, Receipt
+from channels.content import Content
 from channels.twilio.codes import STATUSES
 from channels.twilio.parsing import read_message
 from channels.twilio.settings import TwilioSettings
@@ -73,8 +74,15 @@ async def find(api: TwilioApi, outbound: Outbound, since: datetime, known_ids: f
 def _is_like(message: LoggedMessage, outbound: Outbound) -> bool:
     # A Messaging Service picks the sender after it has taken the message.
     from_us = not message.sender or outbound.account in (None, message.sender)
-    same_text = message.text.removeprefix(TRIAL_PREFIX).strip() == outbound.text.strip()
-    return message.direction.startswith("outbound") and from_us and same_text
+    return message.direction.startswith("outbound") and from_us and _says(message.text, outbound.content)
+
+
+def _says(text: str, content: Content) -> bool:
+    """Tell whether a logged text may be this content's; what an approved template says, Twilio alone knows."""
+    if content.template is not None:
+        return True
+    said = content.location.words if content.location is not None else content.text
+    return text.removeprefix(TRIAL_PREFIX).strip() == said.strip()
 
 
 def _is_to(settings: TwilioSettings, message: LoggedMessage) -> bool:

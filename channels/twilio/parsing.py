@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from urllib.parse import parse_qsl
 
-from channels.base import Attachment, Consent, Inbound, Parsed, Reply, Request, Status
+from channels.base import Attachment, Consent, Inbound, Parsed, Reply, Request, Scope, Status
 from channels.consent import OTHER_WORDS, SMS_WORDS, consent_of
+from channels.content import Choice, Location
 from channels.errors import PayloadError
 from channels.twilio.codes import INBOUND, OPT_OUT_TYPES, OPTED_OUT, STATUSES
 
@@ -45,12 +46,18 @@ METADATA: Mapping[str, str] = {
     "Longitude": "longitude",
     "Address": "address",
     "Label": "label",
+    "ListId": "list_id",
+    "ListTitle": "list_title",
+    "InteractiveData": "interactive_data",
+    "FlowData": "flow_data",
     "ReferralBody": "referral_body",
     "ReferralHeadline": "referral_headline",
     "ReferralSourceId": "referral_source_id",
     "ReferralSourceType": "referral_source_type",
     "ReferralSourceUrl": "referral_source_url",
     "ReferralCtwaClid": "referral_ctwa_clid",
+    "ReferralMediaUrl": "referral_media_url",
+    "FrequentlyForwarded": "frequently_forwarded",
 }
 
 
@@ -92,12 +99,33 @@ def read_message(fields: Mapping[str, str]) -> Inbound:
         account=account,
         sender=sender,
         external_id=external_id,
-        text=text,
+        text=text or _place(fields),
         attachments=tuple(_attachments(fields)),
+        choice=_choice(fields),
         consent=_consent(fields, text, sender),
+        identity=fields.get("ExternalUserId") or None,
         sender_name=fields.get("ProfileName") or None,
         metadata={ours: fields[theirs] for theirs, ours in METADATA.items() if fields.get(theirs)},
     )
+
+
+def _choice(fields: Mapping[str, str]) -> Choice | None:
+    """Return the button or the row of a list that was picked; only WhatsApp has them."""
+    if fields.get("ButtonPayload"):
+        return Choice(fields["ButtonPayload"], fields.get("ButtonText") or fields.get("Body", ""))
+    if fields.get("ListId"):
+        return Choice(fields["ListId"], fields.get("ListTitle") or fields.get("Body", ""))
+    return None
+
+
+def _place(fields: Mapping[str, str]) -> str:
+    """Tell in words the place that a customer on WhatsApp shared."""
+    try:
+        latitude, longitude = float(fields["Latitude"]), float(fields["Longitude"])
+    except (KeyError, ValueError):
+        return ""
+    place = Location(latitude, longitude, fields.get("Label") or None, fields.get("Address") or None)
+    return f"[location] {place.words}"
 
 
 def _pairs(form: str) -> Form:
@@ -155,7 +183,7 @@ def _status(request: Request, fields: Mapping[str, str], status: str) -> Parsed:
         delivery_id=_delivery_id(request.target),
         error_code=code,
         error_message=fields.get("ErrorMessage") or None,
-        opted_out=any(code == str(known) for known in OPTED_OUT),
+        opted_out=Scope.ALL if any(code == str(known) for known in OPTED_OUT) else None,
     )
     return Parsed((event,), NO_CONTENT)
 

@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator, model_validator
 
+from channels.window import FallbackTemplate
+
 API = "https://api.twilio.com"
 
 AccountSid = Annotated[str, StringConstraints(pattern=r"^AC[0-9a-zA-Z]{1,64}$")]
@@ -28,6 +30,8 @@ class TwilioSettings(BaseModel):
     """The other token while one is being rotated; webhooks signed with either are let in."""
     sender: Sender | None = Field(default=None, alias="from")
     messaging_service_sid: ServiceSid | None = None
+    fallback_template: FallbackTemplate | None = None
+    """WhatsApp only: the approved content (HX…) that stands in for an answer that comes too late."""
     api_base: str = API
 
     @field_validator("auth_token_secondary", "sender", "messaging_service_sid", mode="before")
@@ -49,6 +53,8 @@ class TwilioSettings(BaseModel):
     def _have_a_sender(self) -> Self:
         if self.sender is None and self.messaging_service_sid is None:
             raise ValueError("set `from` (the number) or `messaging_service_sid`, or both")
+        if self.fallback_template is not None and not self.is_whatsapp:
+            raise ValueError("`fallback_template` is for `from: whatsapp:+…`; SMS has no window")
         return self
 
     @property

@@ -24,10 +24,13 @@ from channels.base import (
     Polls,
     Reply,
     Request,
+    Scope,
     Status,
 )
+from channels.content import Choice, Content
 from channels.errors import PayloadError, SignatureError
 from channels.http import Http
+from channels.rendering import parts_of
 from channels.twilio.channel import TwilioChannel
 from channels.twilio.signature import sign
 from channels.twilio.test_doubles import ACCOUNT, CUSTOMER, NUMBER, SERVICE, TOKEN, WEBHOOK, build
@@ -114,8 +117,8 @@ def test_a_reply_is_cut_into_messages() -> None:
     """A message at Twilio carries 1600 characters; white space alone is no message."""
     channel = build(Http())
 
-    assert [len(part) for part in channel.split("a" * 3300)] == [1600, 1600, 100]
-    assert channel.split(" \n ") == ()
+    assert [len(part.text) for part in parts_of(Content("a" * 3300), channel.shows)] == [1600, 1600, 100]
+    assert parts_of(Content(" \n "), channel.shows) == ()
 
 
 # --- verify ---
@@ -199,10 +202,21 @@ def files(message_sid: str, *content_types: str) -> tuple[Attachment, ...]:
     return tuple(Attachment(f"{base}/{sid(index, 'ME')}", kind) for index, kind in enumerate(content_types))
 
 
-def whatsapp(number: int, said: str, sender: str = f"whatsapp:{CUSTOMER}", **metadata: str) -> Inbound:
+def whatsapp(
+    number: int, said: str, sender: str = f"whatsapp:{CUSTOMER}", choice: Choice | None = None, **metadata: str
+) -> Inbound:
     facts = ONE | ({"wa_id": CUSTOMER[1:]} if sender.endswith(CUSTOMER) else {}) | metadata
-    consent = Consent.OPT_OUT if said == "Stop" else None
-    return Inbound(f"whatsapp:{NUMBER}", sender, sid(number), said, consent=consent, sender_name="Ann", metadata=facts)
+    return Inbound(
+        f"whatsapp:{NUMBER}",
+        sender,
+        sid(number),
+        said,
+        choice=choice,
+        consent=Consent.OPT_OUT if said == "Stop" else None,
+        identity=metadata.get("external_user_id"),
+        sender_name="Ann",
+        metadata=facts,
+    )
 
 
 IN_SERVICE = {"messaging_service_sid": SERVICE}
@@ -226,15 +240,42 @@ MESSAGES = {
     "whatsapp_button.form": whatsapp(
         16,
         "Confirm",
+        choice=Choice("order-9", "Confirm"),
         message_type="interactive",
         external_user_id="whatsapp:US.13490000000000000001",
         button_text="Confirm",
         button_payload="order-9",
         replied_to=sid(9, "MM"),
         forwarded="false",
+        frequently_forwarded="false",
     ),
     "whatsapp_location.form": whatsapp(
-        17, "", message_type="location", latitude="37.44", longitude="-122.16", address="1 Main St", label="Cafe"
+        17,
+        "[location] Cafe, 1 Main St (37.44, -122.16)",
+        message_type="location",
+        latitude="37.44",
+        longitude="-122.16",
+        address="1 Main St",
+        label="Cafe",
+    ),
+    "whatsapp_list.form": whatsapp(
+        21,
+        "Express",
+        choice=Choice("r1", "Express"),
+        message_type="interactive",
+        list_id="r1",
+        list_title="Express",
+    ),
+    "whatsapp_referral.form": whatsapp(
+        22,
+        "info?",
+        message_type="text",
+        referral_body="Sale",
+        referral_headline="Chat",
+        referral_source_id="1202",
+        referral_source_type="ad",
+        referral_source_url="https://fb.me/x",
+        referral_ctwa_clid="Aff-1",
     ),
     "whatsapp_username_only.form": whatsapp(
         18,
@@ -268,7 +309,7 @@ STATUSES = {
     "undelivered_30003.form": status(
         DeliveryStatus.FAILED, error_code="30003", error_message="Unreachable destination handset"
     ),
-    "failed_21610.form": status(DeliveryStatus.FAILED, error_code="21610", opted_out=True),
+    "failed_21610.form": status(DeliveryStatus.FAILED, error_code="21610", opted_out=Scope.ALL),
 }
 
 

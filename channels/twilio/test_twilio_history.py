@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from channels.base import Attachment, Consent, DeliveryStatus, Inbound, Outbound, Polled, Receipt
+from channels.content import Content
 from channels.errors import CredentialsRejected, OutcomeUnknown
 from channels.http import Http
 from channels.twilio.channel import TwilioChannel
@@ -165,7 +166,7 @@ async def test_a_list_that_cannot_be_read_is_not_taken_for_empty(
 
 # --- find ---
 
-LOST = Outbound("d-1", CUSTOMER, "Hello", NUMBER)
+LOST = Outbound("d-1", CUSTOMER, Content("Hello"), NUMBER)
 CALLED_AT = at(10, 0, 0, 500_000)
 
 
@@ -227,4 +228,4 @@ async def test_a_service_without_a_number_finds_whatever_sender(http: Http, twil
     twilio.on("GET", MESSAGES, page("messages", [message("SM7", **{"from": "+15550100077"})]))
     channel = build(http, api_base=twilio.url, messaging_service_sid=SERVICE, **{"from": None})
 
-    assert await channel.find(Outbound("d-1", CUSTOMER, "Hello"), CALLED_AT, frozenset()) == Receipt("SM7")
+    assert await channel.find(Outbound("d-1", CUSTOMER, Content("Hello")), CALLED_AT, frozenset()) == Receipt("SM7")

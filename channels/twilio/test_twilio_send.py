@@ -11,6 +11,7 @@ import pytest
 from aiohttp.test_utils import unused_port
 
 from channels.base import Outbound, Receipt
+from channels.content import Content
 from channels.errors import (
     CredentialsRejected,
     OptedOut,
@@ -37,7 +38,7 @@ from channels.twilio.test_doubles import (
     message,
 )
 
-HELLO = Outbound("d-1", CUSTOMER, "Grüße & so [1] 👋", NUMBER)
+HELLO = Outbound("d-1", CUSTOMER, Content("Grüße & so [1] 👋"), NUMBER)
 
 
 async def test_a_text_is_sent_with_our_delivery_id(channel: TwilioChannel, twilio: TwilioServer) -> None:
@@ -49,7 +50,7 @@ async def test_a_text_is_sent_with_our_delivery_id(channel: TwilioChannel, twili
     assert dict(call.form) == {
         "To": CUSTOMER,
         "From": NUMBER,
-        "Body": HELLO.text,
+        "Body": HELLO.content.text,
         "StatusCallback": f"{WEBHOOK}?delivery=d-1",
     }
     assert call.headers["Authorization"] == "Basic " + base64.b64encode(f"{ACCOUNT}:{TOKEN}".encode()).decode()
@@ -59,7 +60,7 @@ async def test_a_text_is_sent_with_our_delivery_id(channel: TwilioChannel, twili
 async def test_files_without_text_are_sent_without_body(channel: TwilioChannel, twilio: TwilioServer) -> None:
     """Each file is a MediaUrl, in order."""
     twilio.on("POST", MESSAGES, message("MM7"), status=201)
-    await channel.send(Outbound("d-1", CUSTOMER, attachment_urls=("https://x.example/1", "https://x.example/2")))
+    await channel.send(Outbound("d-1", CUSTOMER, Content("", ("https://x.example/1", "https://x.example/2"))))
 
     [call] = twilio.calls
     assert "Body" not in dict(call.form)
@@ -80,21 +81,10 @@ async def test_the_answer_comes_from_the_number_that_the_customer_wrote_to(
 ) -> None:
     """A pool's number is forced by naming it beside its service; without a number the service picks one."""
     twilio.on("POST", MESSAGES, message("SM7"), status=201)
-    await build(http, api_base=twilio.url, **changes).send(Outbound("d-1", CUSTOMER, "Hello", account))
+    await build(http, api_base=twilio.url, **changes).send(Outbound("d-1", CUSTOMER, Content("Hello"), account))
 
     [call] = twilio.calls
     assert {name: value for name, value in call.form if name in ("From", "MessagingServiceSid")} == expected
-
-
-@pytest.mark.parametrize("recipient", [CUSTOMER, f"whatsapp:{CUSTOMER}"])
-async def test_whatsapp_goes_the_same_way(http: Http, twilio: TwilioServer, recipient: str) -> None:
-    """Both addresses carry the prefix, even where an operator typed a bare number."""
-    twilio.on("POST", MESSAGES, message("SM7"), status=201)
-    await build(http, api_base=twilio.url, **{"from": f"whatsapp:{NUMBER}"}).send(Outbound("d-1", recipient, "Hello"))
-
-    [call] = twilio.calls
-    form = dict(call.form)
-    assert (form["To"], form["From"]) == (f"whatsapp:{CUSTOMER}", f"whatsapp:{NUMBER}")
 
 
 def error(code: int | None, text: str = "no") -> dict[str, Any]:

@@ -13,9 +13,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Any
 
 import structlog
 
+from channels.content import Choice, Content
+from channels.rendering import numbered
 from gateway.assistant.history import MAX_IMAGES, Entry, File, window
 from gateway.assistant.model import Completion, Image, Model, ModelError, Prompt, ToolCall, ToolOutput, Usage
 from gateway.assistant.prompt import fallback_text, notes, system_prompt
@@ -46,6 +49,7 @@ MEDIA_WAIT_S = 10.0
 """How long an answer waits for a picture; without it the model is told that there is one."""
 IMAGE_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 """What the model's vision reads (OpenAI's guide "Images and vision", read 2026-11)."""
+TAKEN_BACK = "[message taken back]"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -103,7 +107,7 @@ class Assistant:
         self._metrics.tokens.labels(completion.model).inc(usage.total)
         return Reply(
             Answer(
-                text=completion.text,
+                Content(completion.text),
                 model=completion.model,
                 reasoning_effort=completion.reasoning_effort,
                 verbosity=completion.verbosity,
@@ -116,15 +120,16 @@ class Assistant:
     def fallback(self, claim: Claim) -> Reply:
         """Say in the business's name that a person will answer, unless that was said a short while ago."""
         said_lately = claim.fallback_at is not None and self._clock() - claim.fallback_at < FALLBACK_EVERY
-        answer = None if said_lately else Answer(text=fallback_text(self._business))
+        answer = None if said_lately else Answer(Content(fallback_text(self._business)))
         return Reply(answer, FALLBACK_REASON, fallback=True)
 
     async def remember(self, claim: Claim, reply: Reply, finished: Finished) -> None:
         """Put a committed turn into the conversation memory."""
         entries = [_remembered(message) for message in claim.messages]
         if reply.answer is not None:
-            entries.append(Remembered(finished.sequence_number, "assistant", reply.answer.text, claim.input_sequence))
-        await self._memory.remember(claim.id, tuple(entries), replace=False)
+            shown = _shown(reply.answer.text, reply.answer.content.extras())
+            entries.append(Remembered(finished.sequence_number, "assistant", shown, claim.input_sequence))
+        await self._memory.remember(_memory_key(claim), tuple(entries), replace=False)
 
     # --- the loop ---
 
@@ -207,12 +212,12 @@ class Assistant:
             newest -= 1
         if newest == 0:
             return ()
-        recalled = await self._memory.recall(claim.id, newest)
+        recalled = await self._memory.recall(_memory_key(claim), newest)
         if recalled is None:
             stored = await self._storage.newest_messages(claim.id, up_to=newest, limit=REMEMBERED_MESSAGES)
             recalled = tuple(_remembered(message) for message in stored)
-            await self._memory.remember(claim.id, recalled, replace=True)
-        # Beyond what is answered, a user's message that is not the turn's own came later, or is a consent keyword.
+            await self._memory.remember(_memory_key(claim), recalled, replace=True)
+        # Beyond what is answered, a user's message that is not the turn's own came later, or asks nothing.
         return tuple(
             message
             for message in recalled
@@ -255,9 +260,25 @@ class Assistant:
             return None
 
 
+def _memory_key(claim: Claim) -> str:
+    """Name what is remembered of a conversation; an edited transcript has another name."""
+    return f"{claim.id}:{claim.amendments}"
+
+
 def _remembered(message: StoredMessage) -> Remembered:
-    attachments = tuple((_file_key(file), file.content_type) for file in message.attachments)
-    return Remembered(message.sequence_number, message.role, message.content, message.answers_sequence, attachments)
+    metadata = message.metadata or {}
+    taken_back = metadata.get("revoked") is True
+    attachments = () if taken_back else tuple((_file_key(file), file.content_type) for file in message.attachments)
+    content = TAKEN_BACK if taken_back else _shown(message.content, metadata)
+    return Remembered(message.sequence_number, message.role, content, message.answers_sequence, attachments)
+
+
+def _shown(text: str, metadata: Mapping[str, Any]) -> str:
+    """Return a message as the model reads it: with the choices that it offers, or with the one that it picks."""
+    offered = tuple(Choice(**choice) for choice in metadata.get("choices") or ())
+    picked = (metadata.get("choice") or {}).get("title")
+    said = [text, numbered(offered), f"[chose: {picked}]" if picked and picked != text else ""]
+    return "\n".join(filter(None, said))
 
 
 def _file_key(file: StoredAttachment) -> str:

@@ -109,7 +109,7 @@ async def check_redis(config: Config) -> Sequence[Finding]:
         return [_ok("redis", "none; wake-ups and memory stay inside one process")]
     failures: list[None] = []
     memory = open_memory(config.redis.url, on_error=lambda: failures.append(None))
-    await memory.recall(0, 0)
+    await memory.recall("0", 0)
     await memory.close()
     where = _place(config.redis.url)
     if failures:

@@ -12,12 +12,26 @@ from gateway.cli.opening import DEFAULT_CONFIG, ConfigPath, complete, load_confi
 
 if TYPE_CHECKING:
     from channels.base import Channel
+    from channels.content import Content, Link, Location
     from gateway.config import Config
     from gateway.roster import Roster
 
 ChannelName = Annotated[str, typer.Argument(metavar="CHANNEL", help="A channel's name in the configuration.")]
 Recipient = Annotated[str, typer.Argument(metavar="RECIPIENT", help="An address on that channel: +15550100123.")]
-Text = Annotated[str, typer.Argument(metavar="TEXT", help="What to say.")]
+Text = Annotated[str, typer.Argument(metavar="TEXT", help="What to say; may be empty beside a file or a template.")]
+Files = Annotated[list[str] | None, typer.Option("--file", metavar="URL", help="A file to send; repeat for more.")]
+Choices = Annotated[
+    list[str] | None, typer.Option("--choice", metavar="TITLE", help="An answer to pick; repeat for more.")
+]
+Links = Annotated[list[str] | None, typer.Option("--link", metavar="TITLE=URL", help="A page to open.")]
+Place = Annotated[str | None, typer.Option("--location", metavar="LAT,LONG", help="A place, in degrees.")]
+TemplateName = Annotated[
+    str | None, typer.Option("--template", metavar="NAME", help="An approved message, where the platform has them.")
+]
+Language = Annotated[str, typer.Option(help="The template's language.")]
+Parameters = Annotated[
+    list[str] | None, typer.Option("--parameter", metavar="TEXT", help="What the template leaves open, in order.")
+]
 Limit = Annotated[int, typer.Option(min=1, max=1000, help="At most this many, the latest first.")]
 Wanted = Annotated[str | None, typer.Option("--channel", help="Only this channel's name or kind.")]
 Mode = Annotated[str | None, typer.Option(help="Only this mode: bot, waiting or human.")]
@@ -29,20 +43,67 @@ def add_to(app: typer.Typer) -> None:
     app.command()(conversations)
 
 
-def send(channel: ChannelName, recipient: Recipient, text: Text, config: ConfigPath = DEFAULT_CONFIG) -> None:
+def send(
+    channel: ChannelName,
+    recipient: Recipient,
+    text: Text = "",
+    files: Files = None,
+    choices: Choices = None,
+    links: Links = None,
+    location: Place = None,
+    template: TemplateName = None,
+    language: Language = "en_US",
+    parameters: Parameters = None,
+    config: ConfigPath = DEFAULT_CONFIG,
+) -> None:
     """Begin a message to a customer; a running serve delivers it."""
-    complete(_send(load_config(config), channel, recipient.strip(), text.strip()))
+    from channels.content import Choice, Content, Template
 
-
-async def _send(config: Config, channel_name: str, recipient: str, text: str) -> None:
-    if not recipient or not text:
+    content = Content(
+        text=text.strip(),
+        attachment_urls=tuple(files or ()),
+        choices=tuple(Choice(title, title) for title in choices or ()),
+        links=tuple(map(_link, links or ())),
+        location=None if location is None else _location(location),
+        template=None if template is None else Template(template, language, tuple(parameters or ())),
+    )
+    if not recipient.strip() or content.is_empty:
         raise Misused("RECIPIENT and TEXT must not be empty")
+    complete(_send(load_config(config), channel, recipient.strip(), content))
+
+
+def _link(written: str) -> Link:
+    from channels.content import Link
+
+    title, _, url = written.partition("=")
+    if not title or not url.startswith(("http://", "https://")):
+        raise Misused(f"--link {written} is no TITLE=URL")
+    return Link(title, url)
+
+
+def _location(written: str) -> Location:
+    from channels.content import Location
+
+    try:
+        latitude, longitude = map(float, written.split(","))
+    except ValueError as error:
+        raise Misused(f"--location {written} is no LAT,LONG in degrees, such as 42.36,-83.10") from error
+    if not (-90 <= latitude <= 90 and -180 <= longitude <= 180):
+        raise Misused(f"--location {written} is not on Earth: LAT is -90 to 90, LONG is -180 to 180")
+    return Location(latitude, longitude)
+
+
+async def _send(config: Config, channel_name: str, recipient: str, content: Content) -> None:
+    from channels.rendering import CannotShow, parts_of
     from gateway.clock import utc_now
     from gateway.storage import Answer, Compose
 
     async with open_roster(config) as roster:
         channel = _channel(roster, channel_name)
-        answer = Answer(text, parts=tuple(channel.split(text)))
+        try:
+            answer = Answer(content, parts_of(content, channel.shows))
+        except CannotShow as error:
+            raise Misused(str(error)) from error
         async with open_storage(config) as storage:
             composed = await storage.run(Compose(channel.name, channel.kind, recipient, answer, utc_now()))
     if composed.refused is not None:

@@ -4,7 +4,7 @@
 the writer commits many at a time; reads are methods named for the question. Rows leave, sessions never.
 """
 
-from gateway.storage.accept import Accept, Accepted, Incoming
+from gateway.storage.accept import Accept, Accepted
 from gateway.storage.answers import Answer, Finished, FinishTurn
 from gateway.storage.deliveries import ClaimDeliveries, Claimed, ClaimedDelivery, Pace
 from gateway.storage.direct import BeginDirectTurn, Begun
@@ -15,13 +15,16 @@ from gateway.storage.errors import (
     StorageError,
     StorageUnavailable,
 )
+from gateway.storage.incoming import Incoming
 from gateway.storage.maintenance import (
+    ClaimLook,
     ClaimPoll,
     Drop,
     MarkReplayed,
     OpenChannels,
     PollTurn,
     Requeue,
+    SaveFindings,
     SettleAttachment,
     TakeLeases,
 )
@@ -58,6 +61,7 @@ __all__ = [
     "ChannelState",
     "Claim",
     "ClaimDeliveries",
+    "ClaimLook",
     "ClaimPoll",
     "ClaimTurns",
     "ClaimUnconfirmed",
@@ -86,6 +90,7 @@ __all__ = [
     "ReleaseTurn",
     "Requeue",
     "Resume",
+    "SaveFindings",
     "SchemaMismatch",
     "SettleAttachment",
     "SettleDelivery",

@@ -8,26 +8,31 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from channels.content import Content
 from gateway.storage.sql import Steps, statement
 from gateway.storage.writer import Operation
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the bot says at the end of a turn, and what it cost."""
+    """What is said at the end of a turn, and what it cost."""
 
-    text: str
-    parts: tuple[str, ...] = ()
-    """The text as the channel sends it; empty for a conversation without a channel."""
+    content: Content
+    parts: tuple[Content, ...] = ()
+    """The content as the channel sends it; empty for a conversation without a channel."""
     model: str | None = None
     reasoning_effort: str | None = None
     verbosity: str | None = None
     tokens_used: int | None = None
     processing_time_ms: int | None = None
     tool_calls: tuple[Mapping[str, Any], ...] = ()
-    attachment_urls: tuple[str, ...] = ()
 
-    def in_parts(self, parts: tuple[str, ...]) -> Answer:
+    @property
+    def text(self) -> str:
+        """The words of it."""
+        return self.content.text
+
+    def in_parts(self, parts: tuple[Content, ...]) -> Answer:
         """Return the same answer as the channel will send it."""
         return replace(self, parts=parts)
 
@@ -114,10 +119,10 @@ INSERT_ANSWERS = statement(
     """
     INSERT INTO conversation_messages (conversation_id, role, content, sequence_number, timestamp, has_attachments,
         attachment_urls, channel_name, model_used, reasoning_effort, verbosity, tokens_used, processing_time_ms,
-        tool_calls, answers_sequence, metadata)
+        tool_calls, answers_sequence, metadata, asks)
     SELECT r.id, r.role, r.content, r.sequence_number, r.now, r.has_attachments, r.attachment_urls, r.channel_name,
         r.model, r.reasoning_effort, r.verbosity, r.tokens_used, r.processing_time_ms, r.tool_calls,
-        r.answers_sequence, r.metadata
+        r.answers_sequence, r.metadata, FALSE
     FROM {r} RETURNING id, conversation_id
     """,
     id="int",
@@ -141,9 +146,10 @@ INSERT_ANSWERS = statement(
 INSERT_DELIVERIES = statement(
     """
     INSERT INTO deliveries (id, message_id, conversation_id, part, channel_name, recipient, content, status, attempts,
-        next_attempt_at, created_at, queued_at, sequence_number, role, account, attachment_urls, resends)
+        next_attempt_at, created_at, queued_at, sequence_number, role, account, attachment_urls, extras, resends)
     SELECT r.id, r.message_id, r.conversation_id, r.part, r.channel_name, r.recipient, r.content, 'queued', 0, r.now,
-        r.now, r.now, r.sequence_number, r.role, r.account, r.attachment_urls, 0
+        r.now, r.now, r.sequence_number, r.role, r.account, r.attachment_urls, r.extras,
+        0
     FROM {r}
     """,
     id="text",
@@ -158,6 +164,7 @@ INSERT_DELIVERIES = statement(
     role="text",
     account="text",
     attachment_urls="json",
+    extras="json",
 )
 
 
@@ -182,8 +189,8 @@ def answer_record(answer: Answer, row: Mapping[str, Any], now: datetime, *, role
         "content": answer.text,
         "sequence_number": row["total_messages"],
         "now": now,
-        "has_attachments": bool(answer.attachment_urls),
-        "attachment_urls": list(answer.attachment_urls),
+        "has_attachments": bool(answer.content.attachment_urls),
+        "attachment_urls": list(answer.content.attachment_urls),
         "channel_name": row["channel_name"],
         "model": answer.model,
         "reasoning_effort": answer.reasoning_effort,
@@ -192,15 +199,14 @@ def answer_record(answer: Answer, row: Mapping[str, Any], now: datetime, *, role
         "processing_time_ms": answer.processing_time_ms,
         "tool_calls": list(answer.tool_calls) or None,
         "answers_sequence": row["answered_sequence"] if role == "assistant" else None,
-        "metadata": {},
+        "metadata": answer.content.extras(),
     }
 
 
 def delivery_records(
     answer: Answer, row: Mapping[str, Any], now: datetime, *, message_id: int, role: str
 ) -> list[dict[str, Any]]:
-    """Describe one delivery for each part of an answer; media goes with the first."""
-    parts = answer.parts or (("",) if answer.attachment_urls and row["channel_name"] else ())
+    """Describe one delivery for each part of an answer."""
     return [
         {
             "id": str(uuid.uuid4()),
@@ -209,14 +215,15 @@ def delivery_records(
             "part": number,
             "channel_name": row["channel_name"],
             "recipient": row["address"],
-            "content": part,
+            "content": part.text,
             "now": now,
             "sequence_number": row["total_messages"],
             "role": role,
             "account": row["account"],
-            "attachment_urls": list(answer.attachment_urls) if number == 1 else [],
+            "attachment_urls": list(part.attachment_urls),
+            "extras": part.extras() or None,
         }
-        for number, part in enumerate(parts, start=1)
+        for number, part in enumerate(answer.parts, start=1)
     ]
 
 

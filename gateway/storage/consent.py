@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from channels.base import Consent
+from channels.base import Consent, Preference, Scope
+from gateway.storage.identities import ALIAS_OF
 from gateway.storage.sql import Steps, statement
 
 SET_CONSENT = statement(
@@ -14,7 +15,9 @@ SET_CONSENT = statement(
     SELECT r.channel_name, r.address, r.opted_out_at, r.consent_at FROM {r} WHERE TRUE
     ORDER BY r.channel_name, r.address
     ON CONFLICT (channel_name, address)
-    DO UPDATE SET opted_out_at = excluded.opted_out_at, consent_at = excluded.consent_at
+    DO UPDATE SET opted_out_at = excluded.opted_out_at, consent_at = excluded.consent_at,
+        marketing_opted_out_at = CASE WHEN excluded.opted_out_at IS NULL THEN NULL
+            ELSE addresses.marketing_opted_out_at END
     """,
     channel_name="text",
     address="text",
@@ -71,8 +74,49 @@ def record(said: Sequence[tuple[str, str, Consent | None, datetime]]) -> Steps[N
         yield CANCEL_WAITING, out
 
 
-def refused(addresses: Sequence[tuple[str, str, datetime]]) -> Steps[None]:
-    """Record that the platform says these (channel, address) opted out: nothing more is said, no turn runs."""
-    if addresses:
-        yield from record([(name, address, Consent.OPT_OUT, at) for name, address, at in addresses])
-        yield STOP_TURNS, [{"channel_name": name, "address": address} for name, address, _ in addresses]
+SET_MARKETING = statement(
+    f"""
+    INSERT INTO addresses (channel_name, address, marketing_opted_out_at)
+    SELECT r.channel_name, COALESCE((SELECT c.address FROM chat_conversations AS c
+        WHERE c.channel_name = r.channel_name AND c.thread_key = {ALIAS_OF.format(address="address")}), r.address),
+        r.opted_out_at
+    FROM {{r}} WHERE TRUE ORDER BY r.channel_name, r.address
+    ON CONFLICT (channel_name, address) DO UPDATE SET marketing_opted_out_at = excluded.marketing_opted_out_at
+    """,
+    channel_name="text",
+    address="text",
+    opted_out_at="time",
+)
+
+
+def refused(said: Sequence[tuple[str, str, datetime, Scope]]) -> Steps[None]:
+    """Record what the platform says that these (channel, address) want no more.
+
+    Where that is every message, nothing more is said and no turn runs.
+    """
+    everything = [(name, address, at) for name, address, at, scope in said if scope is Scope.ALL]
+    if everything:
+        yield from record([(name, address, Consent.OPT_OUT, at) for name, address, at in everything])
+        yield STOP_TURNS, [{"channel_name": name, "address": address} for name, address, _ in everything]
+    yield from _set_marketing({(name, address): at for name, address, at, scope in said if scope is Scope.MARKETING})
+
+
+def record_preferences(told: Sequence[tuple[str, Preference, datetime]]) -> Steps[None]:
+    """Keep what customers told the platform about messages that we begin: (channel, preference, when)."""
+    yield from _set_marketing(
+        {
+            (name, preference.identity or preference.sender): at if preference.consent is Consent.OPT_OUT else None
+            for name, preference, at in told
+        }
+    )
+
+
+def _set_marketing(opted_out: Mapping[tuple[str, str], datetime | None]) -> Steps[None]:
+    if opted_out:
+        yield (
+            SET_MARKETING,
+            [
+                {"channel_name": name, "address": address, "opted_out_at": at}
+                for (name, address), at in opted_out.items()
+            ],
+        )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from channels.content import Content
 from gateway.storage.sql import Steps, load_json, statement
 from gateway.storage.writer import OneByOne
 
@@ -33,9 +34,11 @@ class ClaimedDelivery:
     conversation_id: int
     channel_name: str
     recipient: str
-    content: str
+    content: Content
+    part: int
+    by_person: bool
+    customer_wrote_at: datetime | None
     account: str | None
-    attachment_urls: tuple[str, ...]
     attempts: int
     resends: int
     queued_at: datetime
@@ -150,9 +153,11 @@ def claimed_delivery(row: Mapping[str, Any], lease_owner: str, send_at: datetime
         conversation_id=row["conversation_id"],
         channel_name=row["channel_name"],
         recipient=row["recipient"],
-        content=row["content"],
+        content=Content.read(row["content"], tuple(load_json(row["attachment_urls"]) or ()), load_json(row["extras"])),
+        part=row["part"],
+        by_person=row["role"] == "agent",
+        customer_wrote_at=row["customer_wrote_at"],
         account=row["account"],
-        attachment_urls=tuple(load_json(row["attachment_urls"]) or ()),
         attempts=row["attempts"],
         resends=row["resends"],
         queued_at=row["queued_at"],
@@ -172,8 +177,8 @@ CHANNELS = statement(
 )
 
 DELIVERY_COLUMNS = """
-    d.id, d.conversation_id, d.channel_name, d.recipient, d.content, d.account, d.attachment_urls, d.attempts,
-    d.resends, d.queued_at, d.called_at, d.role, d.message_id, d.part
+    d.id, d.conversation_id, d.channel_name, d.recipient, d.content, d.account, d.attachment_urls, d.extras, d.attempts,
+    d.resends, d.queued_at, d.called_at, d.role, d.message_id, d.part, c.customer_wrote_at
 """
 
 # A head is the first of its conversation that is not settled. The limit is the channel's own, so each channel's

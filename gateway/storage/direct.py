@@ -114,8 +114,8 @@ MAKE = statement(
     """
     INSERT INTO chat_conversations (conversation_id, channel, created_at, last_activity_at, is_active, mode,
         total_messages, user_messages, bot_messages, escalated, converted_to_lead, converted_to_appointment,
-        answered_sequence, last_user_sequence, coalesce_ms, fence, turn_attempts)
-    SELECT r.conversation_id, r.channel, r.now, r.now, TRUE, 'bot', 0, 0, 0, FALSE, FALSE, FALSE, 0, 0, 0, 0, 0
+        answered_sequence, last_user_sequence, coalesce_ms, fence, turn_attempts, amendments)
+    SELECT r.conversation_id, r.channel, r.now, r.now, TRUE, 'bot', 0, 0, 0, FALSE, FALSE, FALSE, 0, 0, 0, 0, 0, 0
     FROM {r} WHERE TRUE ON CONFLICT DO NOTHING
     """,
     conversation_id="text",
@@ -126,7 +126,7 @@ MAKE = statement(
 APPEND_USER = statement(
     f"""
     UPDATE chat_conversations AS c SET total_messages = c.total_messages + 1, user_messages = c.user_messages + 1,
-        last_user_sequence = c.total_messages + 1, last_activity_at = r.now,
+        last_user_sequence = c.total_messages + 1, last_activity_at = r.now, customer_wrote_at = r.now,
         mode = CASE WHEN c.is_active THEN c.mode ELSE 'bot' END,
         assigned_to = CASE WHEN c.is_active THEN c.assigned_to ELSE NULL END, is_active = TRUE,
         input_sequence = CASE WHEN r.claims = 1 THEN c.total_messages + 1 ELSE NULL END,
@@ -155,8 +155,8 @@ APPEND_USER = statement(
 INSERT_USER = statement(
     """
     INSERT INTO conversation_messages (conversation_id, role, content, sequence_number, timestamp, has_attachments,
-        attachment_urls)
-    SELECT r.id, 'user', r.content, r.sequence_number, r.now, r.has_attachments, r.attachment_urls FROM {r}
+        attachment_urls, asks)
+    SELECT r.id, 'user', r.content, r.sequence_number, r.now, r.has_attachments, r.attachment_urls, TRUE FROM {r}
     RETURNING id
     """,
     id="int",

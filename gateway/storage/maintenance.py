@@ -13,7 +13,7 @@ from gateway.storage.writer import OneByOne, Operation
 
 @dataclass(frozen=True)
 class OpenChannels(Operation[None]):
-    """Make sure that the channels have a state, and forget pauses: the configuration may have been mended."""
+    """Make sure that the channels have a state, and forget what was wrong: the configuration may have been mended."""
 
     channel_names: tuple[str, ...]
 
@@ -30,7 +30,8 @@ OPEN = statement(
     """
     INSERT INTO channel_states (channel_name, pause_attempts) SELECT r.channel_name, 0 FROM {r}
     WHERE TRUE ORDER BY r.channel_name
-    ON CONFLICT (channel_name) DO UPDATE SET paused_until_at = NULL, pause_reason = NULL, pause_attempts = 0
+    ON CONFLICT (channel_name) DO UPDATE SET paused_until_at = NULL, pause_reason = NULL, pause_attempts = 0,
+        look_due_at = NULL, findings = NULL
     """,
     channel_name="text",
 )
@@ -101,6 +102,64 @@ CLAIM_POLL = statement(
     now="time",
     next_due_at="time",
     at_start="bool",
+)
+
+
+@dataclass(frozen=True)
+class ClaimLook(OneByOne[bool]):
+    """Take the look at a channel's platform if it is due; False where it is not, or another process has taken it."""
+
+    channel_name: str
+    now: datetime
+    next_due_at: datetime
+
+    def steps(self) -> Steps[bool]:
+        """Claim it."""
+        rows = yield CLAIM_LOOK, [{name: getattr(self, name) for name in ("channel_name", "now", "next_due_at")}]
+        return bool(rows)
+
+
+CLAIM_LOOK = statement(
+    """
+    UPDATE channel_states AS s SET look_due_at = r.next_due_at FROM {r} WHERE s.channel_name = r.channel_name
+    AND (s.look_due_at IS NULL OR s.look_due_at <= r.now) RETURNING {s.}channel_name
+    """,
+    channel_name="text",
+    now="time",
+    next_due_at="time",
+)
+
+
+@dataclass(frozen=True)
+class SaveFindings(Operation[None]):
+    """Keep what a look found wrong, and when the next one is due."""
+
+    channel_name: str
+    findings: tuple[Mapping[str, Any], ...]
+    next_due_at: datetime
+
+    @classmethod
+    def apply(cls, operations: Sequence[SaveFindings]) -> Steps[list[None]]:
+        """Keep the last of each channel."""
+        last = {o.channel_name: o for o in operations}
+        yield (
+            SAVE_FINDINGS,
+            [
+                {"channel_name": o.channel_name, "findings": list(o.findings), "next_due_at": o.next_due_at}
+                for o in last.values()
+            ],
+        )
+        return [None] * len(operations)
+
+
+SAVE_FINDINGS = statement(
+    """
+    UPDATE channel_states AS s SET findings = r.findings, look_due_at = r.next_due_at FROM {r}
+    WHERE s.channel_name = r.channel_name
+    """,
+    channel_name="text",
+    findings="json",
+    next_due_at="time",
 )
 
 

@@ -8,7 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from gateway.storage import consent
+from channels.base import Scope
+from gateway.storage import consent, identities
 from gateway.storage.sql import Steps, statement
 from gateway.storage.statuses import CANCEL_REST
 from gateway.storage.writer import Operation
@@ -23,7 +24,6 @@ class Outcome(StrEnum):
     UNCONFIRMED = "unconfirmed"
     """Nobody knows: a callback or a look-up decides."""
     FAILED = "failed"
-    OPTED_OUT = "opted_out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,11 @@ class SettleDelivery(Operation[bool]):
     """Whether this attempt uses up one of the delivery's own."""
     resend: bool = False
     """True for the one resend after an unproven outcome."""
+    opted_out: Scope | None = None
+    """What the recipient wants no more, where the platform refused for that."""
+    recipient: str | None = None
+    """The platform's own address of the recipient, where it is another."""
+    remark: str | None = None
     channel_name: str | None = None
     pause: Pause | None = None
 
@@ -64,9 +69,16 @@ class SettleDelivery(Operation[bool]):
             yield CANCEL_REST, [{"message_id": row["message_id"], "part": row["part"]} for row in failed]
         yield from consent.refused(
             [
-                (settled[o.id]["channel_name"], settled[o.id]["recipient"], o.now)
+                (settled[o.id]["channel_name"], settled[o.id]["recipient"], o.now, o.opted_out)
                 for o in operations
-                if o.id in settled and o.outcome is Outcome.OPTED_OUT
+                if o.id in settled and o.opted_out is not None
+            ]
+        )
+        yield from identities.add_aliases(
+            [
+                (settled[o.id]["channel_name"], o.recipient, settled[o.id]["recipient"])
+                for o in operations
+                if o.id in settled and o.recipient is not None
             ]
         )
         pauses = {o.channel_name: o.pause for o in operations if o.pause is not None and o.channel_name is not None}
@@ -98,6 +110,7 @@ class SettleDelivery(Operation[bool]):
             "unconfirmed_at": self.now if self.outcome is Outcome.UNCONFIRMED else None,
             "counted": 1 if self.counts else 0,
             "resent": 1 if self.resend else 0,
+            "remark": self.remark,
         }
 
 
@@ -106,7 +119,6 @@ _STATUS = {
     Outcome.RETRY: "queued",
     Outcome.UNCONFIRMED: "unconfirmed",
     Outcome.FAILED: "failed",
-    Outcome.OPTED_OUT: "failed",
 }
 
 # A callback may have been faster: then the delivery is not `sending` any more, its status stands, and only the id
@@ -122,7 +134,7 @@ SETTLE = statement(
         sent_at = COALESCE(d.sent_at, r.sent_at),
         unconfirmed_at = CASE WHEN d.status IN ('sending', 'unconfirmed') THEN r.unconfirmed_at ELSE NULL END,
         attempts = d.attempts + r.counted, resends = d.resends + r.resent,
-        lease_owner = NULL, lease_expires_at = NULL
+        remark = COALESCE(r.remark, d.remark), lease_owner = NULL, lease_expires_at = NULL
     FROM {r} WHERE d.id = r.id AND d.lease_owner = r.lease_owner
     RETURNING {d.}id, {d.}status, {d.}message_id, {d.}part, {d.}channel_name, {d.}recipient
     """,
@@ -137,6 +149,7 @@ SETTLE = statement(
     unconfirmed_at="time",
     counted="int",
     resent="int",
+    remark="text",
 )
 
 PAUSE = statement(

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from channels.base import Control
 from gateway.storage import threads
 from gateway.storage.answers import INSERT_ANSWERS, INSERT_DELIVERIES, Answer, answer_record, delivery_records
+from gateway.storage.identities import ALIAS_OF
 from gateway.storage.sql import Steps, statement
 from gateway.storage.writer import OneByOne, Operation
 
@@ -147,6 +149,44 @@ CLOSE = statement(
 )
 
 
+# Another app of the platform has the customer: a person may sit behind it, and the bot is silent.
+LOSE_CONTROL = statement(
+    f"""
+    UPDATE chat_conversations AS c SET mode = 'human', due_at = NULL, {_FENCED}
+    FROM {{r}} WHERE c.channel_name = r.channel_name AND c.mode <> 'human'
+    AND c.thread_key = {ALIAS_OF.format(address="recipient")} RETURNING {_SPEAKER}
+    """,
+    channel_name="text",
+    recipient="text",
+)
+
+# It comes back to the bot, unless somebody of ours has taken it meanwhile.
+GAIN_CONTROL = statement(
+    f"""
+    SELECT c.conversation_id FROM chat_conversations AS c JOIN {{r}} ON c.channel_name = r.channel_name
+    AND c.thread_key = {ALIAS_OF.format(address="recipient")} WHERE c.mode = 'human' AND c.assigned_to IS NULL
+    """,
+    channel_name="text",
+    recipient="text",
+)
+
+
+def apply_controls(controls: Sequence[tuple[str, Control, datetime]]) -> Steps[list[datetime | None]]:
+    """Hand conversations over as the platform says; returns for each when a turn is due that was not before."""
+    due: list[datetime | None] = []
+    for channel_name, control, now in controls:  # rare, and each sees what the one before did
+        record = {"channel_name": channel_name, "recipient": control.recipient}
+        if control.ours:
+            rows = yield GAIN_CONTROL, [record]
+            resumed = yield from Resume.apply([Resume(row["conversation_id"], now) for row in rows])
+            due.append(next((speaker.due_at for speaker in resumed if speaker is not None), None))
+        else:
+            rows = yield LOSE_CONTROL, [record]
+            yield from threads.silence_bot([row["id"] for row in rows], "taken_over")
+            due.append(None)
+    return due
+
+
 def _speaker(row: dict[str, Any], *, changed: bool) -> Speaker:
     return Speaker(row["id"], row["conversation_id"], row["mode"], row["assigned_to"], changed, row["due_at"])
 
@@ -159,7 +199,7 @@ class Composed:
     sequence_number: int | None
     delivery_ids: tuple[str, ...] = ()
     refused: str | None = None
-    """Why nothing was committed: ``opted_out``."""
+    """Why nothing was committed: ``opted_out``, of everything or of what we begin."""
 
 
 @dataclass(frozen=True)
@@ -174,17 +214,24 @@ class Compose(OneByOne[Composed]):
     role: str = "agent"
 
     def steps(self) -> Steps[Composed]:
-        made = threads.new_conversation(self.channel_name, self.kind, self.recipient, self.now)
-        yield from threads.make_contacts([made])
-        yield threads.MAKE_CONVERSATIONS, [made]
-        [row] = yield threads.LOCK, [{"channel_name": self.channel_name, "thread_key": self.recipient}]
-        if row["opted_out_at"] is not None:
+        row = yield from self._find_or_make()
+        if row["opted_out_at"] is not None or row["marketing_opted_out_at"] is not None:
             return Composed(None, None, refused="opted_out")
         [row] = yield APPEND, [{"id": row["id"], "now": self.now}]
         [message] = yield INSERT_ANSWERS, [answer_record(self.answer, row, self.now, role=self.role)]
         records = delivery_records(self.answer, row, self.now, message_id=message["id"], role=self.role)
         yield INSERT_DELIVERIES, records
         return Composed(row["conversation_id"], row["total_messages"], tuple(record["id"] for record in records))
+
+    def _find_or_make(self) -> Steps[dict[str, Any]]:
+        wanted = [{"channel_name": self.channel_name, "thread_key": self.recipient}]
+        rows = yield threads.LOCK, wanted
+        if not rows:
+            made = threads.new_conversation(self.channel_name, self.kind, self.recipient, self.now)
+            yield from threads.make_contacts([made])
+            yield threads.MAKE_CONVERSATIONS, [made]
+            rows = yield threads.LOCK, wanted
+        return rows[0]
 
 
 APPEND = statement(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from channels.base import DeliveryStatus, Event, Status
+from channels.base import DeliveryStatus, Event, Scope, Status, Watermark
 from gateway.storage import consent
 from gateway.storage.sql import Steps, statement
 
@@ -37,7 +37,7 @@ RAISE = statement(
     """
     UPDATE deliveries AS d SET status = r.status, external_id = COALESCE(d.external_id, r.external_id),
         error_code = r.error_code, error_message = r.error_message, sent_at = COALESCE(d.sent_at, r.sent_at),
-        next_attempt_at = NULL, unconfirmed_at = NULL
+        next_attempt_at = NULL, unconfirmed_at = NULL, pricing = COALESCE(r.pricing, d.pricing)
     FROM {r} WHERE d.id = r.id
     """,
     id="text",
@@ -46,6 +46,20 @@ RAISE = statement(
     error_code="text",
     error_message="text",
     sent_at="time",
+    pricing="json",
+)
+
+# A call that had begun by then is among the messages that the platform means.
+RAISE_UP_TO = statement(
+    """
+    UPDATE deliveries AS d SET status = r.status FROM {r}
+    WHERE d.channel_name = r.channel_name AND d.recipient = r.recipient AND d.called_at <= r.up_to_at
+    AND (d.status = 'sent' OR (d.status = 'delivered' AND r.status = 'read'))
+    """,
+    channel_name="text",
+    recipient="text",
+    status="text",
+    up_to_at="time",
 )
 
 CANCEL_REST = statement(
@@ -69,7 +83,8 @@ class _Report:
     error_code: str | None = None
     error_message: str | None = None
     at: datetime | None = None
-    opted_out: bool = False
+    opted_out: Scope | None = None
+    pricing: Mapping[str, Any] | None = None
 
     @property
     def settles(self) -> bool:
@@ -116,6 +131,7 @@ def _start(row: dict[str, Any]) -> _Report:
 
 def _merge(report: _Report, event: Status, at: datetime) -> None:
     report.external_id = report.external_id or event.external_id
+    report.pricing = event.pricing or report.pricing
     rank = RANK[event.status]
     if rank <= report.rank:
         return
@@ -123,7 +139,7 @@ def _merge(report: _Report, event: Status, at: datetime) -> None:
     report.status, report.rank, report.at = event.status.value, FINAL if failed else rank, at
     report.error_code = (event.error_code or "failed") if failed else None
     report.error_message = event.error_message if failed else None
-    report.opted_out = failed and event.opted_out
+    report.opted_out = event.opted_out if failed else None
 
 
 def _save(raised: Sequence[_Report]) -> Steps[None]:
@@ -139,6 +155,7 @@ def _save(raised: Sequence[_Report]) -> Steps[None]:
                 "error_code": report.error_code,
                 "error_message": report.error_message,
                 "sent_at": None if report.status == "failed" else report.at,
+                "pricing": report.pricing,
             }
             for report in raised
         ],
@@ -147,5 +164,27 @@ def _save(raised: Sequence[_Report]) -> Steps[None]:
     if failed:
         yield CANCEL_REST, [{"message_id": row["message_id"], "part": row["part"]} for row in failed]
     yield from consent.refused(
-        [(r.row["channel_name"], r.row["recipient"], r.at) for r in raised if r.opted_out and r.at is not None]
+        [
+            (report.row["channel_name"], report.row["recipient"], report.at, report.opted_out)
+            for report in raised
+            if report.opted_out is not None and report.at is not None
+        ]
     )
+
+
+def apply_watermarks(watermarks: Sequence[tuple[str, Watermark]]) -> Steps[None]:
+    """Raise what was sent to a recipient up to a time; of two watermarks the further one counts."""
+    for status in (DeliveryStatus.DELIVERED, DeliveryStatus.READ):  # a statement raises a delivery once
+        furthest: dict[tuple[str, str], datetime] = {}
+        for channel_name, mark in watermarks:
+            if mark.status is status:
+                key = (channel_name, mark.recipient)
+                furthest[key] = max(furthest.get(key, mark.up_to_at), mark.up_to_at)
+        if furthest:
+            yield (
+                RAISE_UP_TO,
+                [
+                    {"channel_name": name, "recipient": recipient, "status": status.value, "up_to_at": up_to_at}
+                    for (name, recipient), up_to_at in furthest.items()
+                ],
+            )

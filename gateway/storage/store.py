@@ -265,4 +265,5 @@ def _stored(row: Message, files: Sequence[StoredAttachment]) -> StoredMessage:
         answers_sequence=row.answers_sequence,
         attachments=tuple(files),
         metadata=row.meta,
+        external_id=row.external_id,
     )

@@ -81,6 +81,20 @@ class Address(SQLModel, table=True):
     opted_out_at: datetime | None = None
     consent_at: datetime | None = None
     """When they last said whether they want messages: what they said before that changes nothing any more."""
+    marketing_opted_out_at: datetime | None = None
+    """When they told the platform that they want no message that we begin; answers stay welcome."""
+
+
+class Alias(SQLModel, table=True):
+    """Another address, or the platform's lasting id, of the person behind a conversation."""
+
+    __tablename__: ClassVar[str] = "aliases"
+    __table_args__ = (UniqueConstraint("channel_name", "address"),)
+
+    id: int | None = _id()
+    channel_name: str
+    address: str = _text(nullable=False)
+    thread_key: str = _text(nullable=False)
 
 
 class Conversation(SQLModel, table=True):
@@ -130,6 +144,12 @@ class Conversation(SQLModel, table=True):
     thread_key: str | None = _text()
     address: str | None = _text()
     account: str | None = _text()
+    identity: str | None = _text()
+    """The platform's own lasting id of the person, where it has one."""
+    customer_wrote_at: datetime | None = None
+    """When the customer last wrote: some platforms let us answer freely only for a time."""
+    amendments: int = 0
+    """How often messages of the transcript were changed after they were stored; whoever remembers them looks here."""
 
     # When the next turn is due, and what it answers.
     last_user_sequence: int = 0
@@ -175,7 +195,9 @@ class Message(SQLModel, table=True):
     tool_calls: list[Any] | None = _json("tool_calls")
 
     consent: str | None = None
-    """Which consent keyword the whole message is, if it is one; such a message gets no turn."""
+    """Which consent keyword the whole message is, if it is one."""
+    asks: bool = False
+    """Whether a turn answers it: a customer's, and no consent keyword, not overheard, not taken back."""
     answers_sequence: int | None = None
     """The last message that this answer answers; in a prompt it stands directly after that one."""
 
@@ -270,6 +292,12 @@ class Delivery(SQLModel, table=True):
     """``assistant`` or ``agent``: a takeover stops only the first."""
     account: str | None = _text()
     attachment_urls: list[str] | None = _json("attachment_urls")
+    extras: dict[str, Any] | None = _json("extras")
+    """What it shows beside text and files: choices, a place, a template (``channels.content``)."""
+    remark: str | None = _text()
+    """What the channel says about how it was sent."""
+    pricing: dict[str, Any] | None = _json("pricing")
+    """What the platform says that it costs."""
     queued_at: datetime
     """When it was made or last requeued: its age counts from here."""
     lease_owner: str | None = None
@@ -296,6 +324,10 @@ class ChannelState(SQLModel, table=True):
     poll_due_at: datetime | None = None
     draining_at: datetime | None = None
     """When a process last brought webhooks from its spool: what they tell about deliveries is late."""
+    look_due_at: datetime | None = None
+    """When the platform's side of the channel is looked at again: its credentials, its webhook."""
+    findings: list[Any] | None = _json("findings")
+    """What the last look found wrong: [{"detail", "fix"}]."""
 
 
 class RejectedWebhook(SQLModel, table=True):

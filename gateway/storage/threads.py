@@ -6,20 +6,12 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
-from channels.base import Echo, Inbound
+from channels.base import Echo, Inbound, Note
+from gateway.storage import identities
+from gateway.storage.incoming import Incoming, ThreadKey
 from gateway.storage.sql import Steps, statement
-
-if TYPE_CHECKING:
-    from gateway.storage.accept import Incoming
-
-
-class ThreadKey(NamedTuple):
-    """What makes a conversation one: its channel, and on it the sender's address (for e-mail the thread)."""
-
-    channel_name: str
-    key: str
 
 
 @dataclass(slots=True)
@@ -33,6 +25,7 @@ class Thread:
     assigned_to: str | None
     is_active: bool
     user_name: str | None
+    address: str
     account: str | None
     total_messages: int
     user_messages: int
@@ -44,8 +37,10 @@ class Thread:
     due_cap_at: datetime | None
     fence: int
     last_activity_at: datetime
+    customer_wrote_at: datetime | None
     consent_at: datetime | None = None
     opted_out: bool = False
+    marketing_opted_out: bool = False
     taken_over: bool = False
 
     @property
@@ -72,15 +67,16 @@ class Thread:
 
 
 _LOCKED = """
-    c.id, c.channel_name, c.thread_key, c.mode, c.assigned_to, c.is_active, c.user_name, c.account,
+    c.id, c.channel_name, c.thread_key, c.mode, c.assigned_to, c.is_active, c.user_name, c.address, c.account,
     c.total_messages, c.user_messages, c.answered_sequence, c.last_user_sequence, c.input_sequence, c.coalesce_ms,
-    c.due_at, c.due_cap_at, c.fence, c.last_activity_at, a.opted_out_at, a.consent_at
+    c.due_at, c.due_cap_at, c.fence, c.last_activity_at, c.customer_wrote_at, a.opted_out_at, a.consent_at,
+    a.marketing_opted_out_at
 """
 
 LOCK = statement(
     f"""
-    SELECT {_LOCKED} FROM chat_conversations AS c
-    JOIN {{r}} ON c.channel_name = r.channel_name AND c.thread_key = r.thread_key
+    SELECT {_LOCKED}, r.thread_key AS asked_key FROM chat_conversations AS c
+    JOIN {{r}} ON c.channel_name = r.channel_name AND c.thread_key = {identities.ALIAS_OF.format(address="thread_key")}
     LEFT JOIN addresses AS a ON a.channel_name = c.channel_name AND a.address = c.address
     ORDER BY c.id {{lock c}}
     """,
@@ -117,13 +113,13 @@ LINK_ADDRESSES = statement(
 MAKE_CONVERSATIONS = statement(
     """
     INSERT INTO chat_conversations (conversation_id, channel, channel_name, thread_key, address, account, contact_id,
-        user_name, user_phone, user_email, created_at, last_activity_at, is_active, mode, total_messages,
+        user_name, user_phone, user_email, identity, created_at, last_activity_at, is_active, mode, total_messages,
         user_messages, bot_messages, escalated, converted_to_lead, converted_to_appointment, answered_sequence,
-        last_user_sequence, coalesce_ms, fence, turn_attempts)
+        last_user_sequence, coalesce_ms, fence, turn_attempts, amendments)
     SELECT r.conversation_id, r.channel, r.channel_name, r.thread_key, r.address, r.account,
         (SELECT a.contact_id FROM addresses AS a WHERE a.channel_name = r.channel_name AND a.address = r.address),
-        r.user_name, r.user_phone, r.user_email, r.created_at, r.created_at, TRUE, 'bot', 0, 0, 0, FALSE, FALSE, FALSE,
-        0, 0, 0, 0, 0
+        r.user_name, r.user_phone, r.user_email, r.identity, r.created_at, r.created_at, TRUE, 'bot', 0, 0, 0,
+        FALSE, FALSE, FALSE, 0, 0, 0, 0, 0, 0
     FROM {r} WHERE TRUE ORDER BY r.channel_name, r.thread_key ON CONFLICT DO NOTHING
     """,
     conversation_id="text",
@@ -135,6 +131,7 @@ MAKE_CONVERSATIONS = statement(
     user_name="text",
     user_phone="text",
     user_email="text",
+    identity="text",
     created_at="time",
 )
 
@@ -145,6 +142,7 @@ SAVE = statement(
         user_messages = r.user_messages, answered_sequence = r.answered_sequence,
         last_user_sequence = r.last_user_sequence, input_sequence = r.input_sequence, coalesce_ms = r.coalesce_ms,
         due_at = r.due_at, due_cap_at = r.due_cap_at, last_activity_at = r.last_activity_at,
+        customer_wrote_at = r.customer_wrote_at,
         lease_owner = CASE WHEN r.fence > c.fence THEN NULL ELSE c.lease_owner END,
         lease_expires_at = CASE WHEN r.fence > c.fence THEN NULL ELSE c.lease_expires_at END,
         turn_attempts = CASE WHEN r.fence > c.fence THEN 0 ELSE c.turn_attempts END,
@@ -166,6 +164,7 @@ SAVE = statement(
     due_at="time",
     due_cap_at="time",
     last_activity_at="time",
+    customer_wrote_at="time",
     fence="int",
 )
 
@@ -178,35 +177,54 @@ SILENCE_BOT = statement(
     reason="text",
 )
 
-_FIELDS = tuple(field.name for field in fields(Thread) if field.name not in ("consent_at", "opted_out", "taken_over"))
+_OF_ADDRESS = ("consent_at", "opted_out", "marketing_opted_out", "taken_over")
+_FIELDS = tuple(field.name for field in fields(Thread) if field.name not in _OF_ADDRESS)
 
 
 def find_or_make(arriving: Sequence[tuple[Incoming, datetime]]) -> Steps[dict[ThreadKey, Thread]]:
-    """Lock the conversations of these messages in id order, making the ones that do not exist."""
+    """Lock the conversations of these messages in id order, making the ones that do not exist.
+
+    Keys of one person give the same thread.
+    """
     first: dict[ThreadKey, tuple[Incoming, datetime]] = {}
     for incoming, received_at in arriving:
         first.setdefault(incoming.thread, (incoming, received_at))
     found = yield from _lock(first)
     missing = {key: first[key] for key in first if key not in found}
     if missing:
-        yield from _make(missing)
+        adopted = yield from identities.adopt(missing)
+        yield from _make({key: arrived for key, arrived in missing.items() if key not in adopted})
         # Whether we made them or another process was faster, they are there now. All are locked again, in id order.
         found = yield from _lock(first)
+    keys = {key: thread.thread_key for key, thread in found.items()}
+    yield from identities.note_senders([incoming for incoming, _ in arriving], keys)
     return found
 
 
 def _lock(keys: Iterable[ThreadKey]) -> Steps[dict[ThreadKey, Thread]]:
     rows = yield LOCK, [{"channel_name": key.channel_name, "thread_key": key.key} for key in keys]
-    return {ThreadKey(row["channel_name"], row["thread_key"]): _thread(row) for row in rows}
+    threads: dict[int, Thread] = {}
+    found = {}
+    for row in rows:
+        thread = threads.get(row["id"]) or threads.setdefault(row["id"], _thread(row))
+        found[ThreadKey(row["channel_name"], row["asked_key"])] = thread
+    return found
 
 
 def _thread(row: Mapping[str, Any]) -> Thread:
     values = {name: row[name] for name in _FIELDS}
     values["is_active"] = bool(row["is_active"])
-    return Thread(**values, consent_at=row["consent_at"], opted_out=row["opted_out_at"] is not None)
+    return Thread(
+        **values,
+        consent_at=row["consent_at"],
+        opted_out=row["opted_out_at"] is not None,
+        marketing_opted_out=row["marketing_opted_out_at"] is not None,
+    )
 
 
 def _make(missing: Mapping[ThreadKey, tuple[Incoming, datetime]]) -> Steps[None]:
+    if not missing:
+        return
     records = [_new_conversation(incoming, created_at) for incoming, created_at in missing.values()]
     unique = {(record["channel_name"], record["address"]): record for record in records}
     yield from make_contacts(list(unique.values()))
@@ -240,16 +258,16 @@ def make_contacts(records: Sequence[Mapping[str, Any]]) -> Steps[None]:
 
 def _new_conversation(incoming: Incoming, created_at: datetime) -> dict[str, Any]:
     event = incoming.event
-    assert isinstance(event, Inbound | Echo)
-    address = event.sender if isinstance(event, Inbound) else event.recipient
+    assert isinstance(event, Inbound | Echo | Note)
     return new_conversation(
         incoming.channel_name,
         incoming.kind,
-        address,
+        event.recipient if isinstance(event, Echo) else event.sender,
         created_at,
         thread_key=incoming.thread.key,
         account=event.account,
         user_name=event.sender_name if isinstance(event, Inbound) else None,
+        identity=event.identity if isinstance(event, Inbound) else None,
     )
 
 
@@ -262,6 +280,7 @@ def new_conversation(
     thread_key: str | None = None,
     account: str | None = None,
     user_name: str | None = None,
+    identity: str | None = None,
 ) -> dict[str, Any]:
     """Describe a conversation that does not exist yet; its public id is random, never an address."""
     return {
@@ -272,10 +291,17 @@ def new_conversation(
         "address": address,
         "account": account,
         "user_name": user_name,
-        "user_phone": address if kind == "sms" else None,
+        "user_phone": _phone(kind, address),
         "user_email": address if kind == "email" else None,
+        "identity": identity,
         "created_at": created_at,
     }
+
+
+def _phone(kind: str, address: str) -> str | None:
+    """Return the number in an address, where the kind's addresses are numbers."""
+    number = address.removeprefix("whatsapp:")
+    return number if kind == "sms" or (kind == "whatsapp" and number.startswith("+")) else None
 
 
 def save(threads: Sequence[Thread]) -> Steps[None]:
@@ -283,7 +309,7 @@ def save(threads: Sequence[Thread]) -> Steps[None]:
     yield SAVE, [{name: getattr(thread, name) for name in _SAVED} for thread in threads]
 
 
-_SAVED = tuple(name for name in _FIELDS if name not in ("channel_name", "thread_key"))
+_SAVED = tuple(name for name in _FIELDS if name not in ("channel_name", "thread_key", "address"))
 
 
 def silence_bot(conversation_ids: Sequence[int], reason: str) -> Steps[None]:

@@ -28,6 +28,7 @@ class StoredMessage:
     answers_sequence: int | None = None
     attachments: tuple[StoredAttachment, ...] = ()
     metadata: Mapping[str, Any] | None = None
+    external_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class Claim:
     channel: str
     channel_name: str | None
     user_name: str | None
+    address: str | None
     total_messages: int
     answered_sequence: int
     input_sequence: int
@@ -61,6 +63,8 @@ class Claim:
     """Whether an earlier try of this turn has journalled rounds."""
     fallback_at: datetime | None
     lease_expires_at: datetime
+    amendments: int
+    """How often messages of the transcript were changed after they were stored."""
     messages: tuple[StoredMessage, ...]
     """What the turn answers: the customer's messages in (answered_sequence, input_sequence]."""
 
@@ -77,6 +81,8 @@ class ClaimTurns(OneByOne[list[Claim]]):
     """The channels that run here; other conversations wait."""
 
     def steps(self) -> Steps[list[Claim]]:
+        if not self.channel_names:
+            return []
         due = yield DUE, [{"channel_name": name, "now": self.now, "at_most": self.limit} for name in self.channel_names]
         if not due:
             return []
@@ -104,13 +110,14 @@ DUE = statement(
 _INPUT = """
     COALESCE(c.input_sequence, CASE WHEN c.coalesce_ms > 0 THEN c.last_user_sequence ELSE (
         SELECT MIN(m.sequence_number) FROM conversation_messages AS m
-        WHERE m.conversation_id = c.id AND m.role = 'user' AND m.consent IS NULL
+        WHERE m.conversation_id = c.id AND m.asks
         AND m.sequence_number > c.answered_sequence) END, c.last_user_sequence)
 """
 
 CLAIMED = """
-    {c.}id, {c.}conversation_id, {c.}channel, {c.}channel_name, {c.}user_name, {c.}total_messages,
-    {c.}answered_sequence, {c.}input_sequence, {c.}fence, {c.}turn_attempts, {c.}fallback_at, {c.}lease_expires_at
+    {c.}id, {c.}conversation_id, {c.}channel, {c.}channel_name, {c.}user_name, {c.}address, {c.}total_messages,
+    {c.}answered_sequence, {c.}input_sequence, {c.}fence, {c.}turn_attempts, {c.}fallback_at, {c.}lease_expires_at,
+    {c.}amendments
 """
 
 CLAIM = statement(
@@ -129,9 +136,9 @@ CLAIM = statement(
 INPUT_MESSAGES = statement(
     """
     SELECT m.id, m.conversation_id, m.sequence_number, m.role, m.content, m.timestamp, m.answers_sequence,
-        m.metadata, m.has_attachments
+        m.metadata, m.has_attachments, m.external_id
     FROM conversation_messages AS m JOIN {r} ON m.conversation_id = r.id
-    WHERE m.sequence_number > r.after AND m.sequence_number <= r.up_to AND m.role = 'user' AND m.consent IS NULL
+    WHERE m.sequence_number > r.after AND m.sequence_number <= r.up_to AND m.asks
     ORDER BY m.conversation_id, m.sequence_number
     """,
     id="int",
@@ -190,6 +197,7 @@ def stored_message(row: Mapping[str, Any], files: Sequence[Mapping[str, Any]] = 
             StoredAttachment(f["id"], f["url"], f["content_type"], f["name"], f["status"], f["sha256"]) for f in files
         ),
         metadata=load_json(row["metadata"]),
+        external_id=row["external_id"],
     )
 
 
@@ -200,6 +208,7 @@ def _claim(row: Mapping[str, Any], messages: Sequence[StoredMessage], *, has_rou
         channel=row["channel"],
         channel_name=row["channel_name"],
         user_name=row["user_name"],
+        address=row["address"],
         total_messages=row["total_messages"],
         answered_sequence=row["answered_sequence"],
         input_sequence=row["input_sequence"],
@@ -208,6 +217,7 @@ def _claim(row: Mapping[str, Any], messages: Sequence[StoredMessage], *, has_rou
         has_rounds=has_rounds,
         fallback_at=row["fallback_at"],
         lease_expires_at=row["lease_expires_at"],
+        amendments=row["amendments"],
         messages=tuple(messages),
     )
 

@@ -59,6 +59,8 @@ class ClaimUnconfirmed(OneByOne[list[Unconfirmed]]):
     channel_names: tuple[str, ...]
 
     def steps(self) -> Steps[list[Unconfirmed]]:
+        if not self.channel_names:
+            return []
         rows = yield (
             WAITED,
             [

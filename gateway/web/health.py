@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -99,7 +99,12 @@ async def _in_time(answer: Awaitable[T]) -> T | None:
 
 
 def _channel_problems(states: Sequence[ChannelState]) -> dict[str, str]:
-    """Name paused channels; they never make the process unready."""
-    return {
-        f"channels.{state.channel_name}": f"paused: {state.pause_reason}" for state in states if state.pause_attempts
-    }
+    """Name channels that are paused or unwell at their platform; they never make the process unready."""
+    told = {f"channels.{state.channel_name}": list(_told(state)) for state in states}
+    return {name: "; ".join(problems) for name, problems in told.items() if problems}
+
+
+def _told(state: ChannelState) -> Iterator[str]:
+    if state.pause_attempts:
+        yield f"paused: {state.pause_reason}"
+    yield from (str(finding["detail"]) for finding in state.findings or ())

@@ -1,0 +1,60 @@
+"""The time in which WhatsApp lets a business answer freely, whoever carries its messages."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from channels.base import Outbound
+from channels.content import Content, Template
+from channels.errors import OutsideWindow
+
+OPEN_S = 24 * 3600.0  # "Customer service windows" in WhatsApp's documentation, read 2026-11
+MAX_PARAMETER = 1024  # characters of a template's body
+
+OUTSIDE = (
+    "the customer has written nothing for 24 hours, and WhatsApp then takes approved templates only; "
+    "send a template, or set fallback_template"
+)
+INVITED = "the customer has written nothing for 24 hours; a template invites them to write, and only that was sent"
+
+
+class FallbackTemplate(BaseModel):
+    """The approved template that is sent in the place of an answer that comes too late."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(min_length=1)
+    """WhatsApp's name of it; at Twilio its ContentSid."""
+    language: str = "en_US"
+    text_parameter: bool = False
+    """Whether the template's text leaves one thing open, and the answer goes there."""
+
+
+def is_open(outbound: Outbound) -> bool:
+    """Tell whether the customer wrote lately enough for a free answer."""
+    return outbound.silent_s is not None and outbound.silent_s <= OPEN_S
+
+
+def allowed(outbound: Outbound, fallback: FallbackTemplate | None) -> tuple[Outbound, str | None]:
+    """Return what may be sent, and a remark where that is the template in the answer's place.
+
+    Raises:
+        OutsideWindow: nothing may be sent.
+    """
+    if outbound.content.template is not None or is_open(outbound):
+        return outbound, None
+    if fallback is None:
+        raise OutsideWindow(OUTSIDE, code="outside_window")
+    if not fallback.text_parameter and outbound.part > 1:
+        raise OutsideWindow(INVITED, code="outside_window")
+    parameters = (_one_line(outbound.content.text),) if fallback.text_parameter else ()
+    template = Template(fallback.name, fallback.language, parameters)
+    remark = f"sent as template {fallback.name}: outside WhatsApp's 24 hours"
+    return replace(outbound, content=Content(template=template)), remark
+
+
+def _one_line(text: str) -> str:
+    """Return a text as a parameter may hold it: no line breaks, no tabs, no four spaces in a row, and never nothing."""
+    return " ".join(text.split())[:MAX_PARAMETER] or "-"

@@ -1,0 +1,308 @@
+"""Messages on their way in: stored once, numbered without gaps, and what they change about their conversation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from channels.base import Attachment, Consent, Echo, Inbound, Note
+from channels.content import Choice
+from gateway.storage import choices, consent, threads
+from gateway.storage.incoming import Incoming
+from gateway.storage.sql import Steps, statement
+from gateway.storage.threads import Thread
+
+COALESCE_CAP = 5
+"""A conversation waits at most this many coalescing times after its first unanswered message."""
+
+FETCH_AFTER = timedelta(seconds=15)
+"""A turn fetches its own files; those that no turn has asked for by then are fetched in the background."""
+
+INSERT_MESSAGES = statement(
+    """
+    INSERT INTO conversation_messages (conversation_id, role, content, sequence_number, timestamp, has_attachments,
+        attachment_urls, metadata, channel_name, external_id, consent, asks)
+    SELECT r.conversation_id, r.role, r.content, r.sequence_number, r.stored_at, r.has_attachments,
+        r.attachment_urls, r.metadata, r.channel_name, r.external_id, r.consent, r.asks
+    FROM {r} WHERE TRUE ON CONFLICT DO NOTHING RETURNING id, conversation_id, sequence_number
+    """,
+    conversation_id="int",
+    role="text",
+    content="text",
+    sequence_number="int",
+    stored_at="time",
+    has_attachments="bool",
+    attachment_urls="json",
+    metadata="json",
+    channel_name="text",
+    external_id="text",
+    consent="text",
+    asks="bool",
+)
+
+DELETE_MESSAGES = statement(
+    "DELETE FROM conversation_messages WHERE id IN (SELECT r.message_id FROM {r})", message_id="int"
+)
+
+INSERT_ATTACHMENTS = statement(
+    """
+    INSERT INTO attachments (message_id, position, url, content_type, name, status, attempts, next_attempt_at)
+    SELECT r.message_id, r.position, r.url, r.content_type, r.name, 'pending', 0, r.next_attempt_at FROM {r}
+    """,
+    message_id="int",
+    position="int",
+    url="text",
+    content_type="text",
+    name="text",
+    next_attempt_at="time",
+)
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One message on its way in; the second half is what becomes of it."""
+
+    incoming: Incoming
+    received_at: datetime
+    came_at: datetime
+    """When it first came: earlier than ``received_at`` where it waited to be understood."""
+    answer_while_waiting: bool
+
+    thread: Thread = field(init=False)
+    sequence_number: int = 0
+    message_id: int = 0
+    is_stored: bool = False
+    due_at: datetime | None = None
+    """When the turn that it asks for is due."""
+    is_plain_yes: bool = False
+    """An opt-in word from somebody who never opted out: "yes" is then an answer to a question of ours."""
+    changes_consent: bool = False
+    """Whether it says something about consent that nothing said later has overtaken."""
+    choice: Choice | None = None
+
+    def __post_init__(self) -> None:
+        self.choice = self.event.choice if isinstance(self.event, Inbound) else None
+
+    @property
+    def event(self) -> Inbound | Echo | Note:
+        """What the platform told."""
+        assert isinstance(self.incoming.event, Inbound | Echo | Note)
+        return self.incoming.event
+
+    @property
+    def said_at(self) -> datetime:
+        """When it was written, as far as we know."""
+        return min(self.event.sent_at or self.came_at, self.came_at)
+
+    @property
+    def consent(self) -> Consent | None:
+        """Which consent keyword it is, if it is one."""
+        return self.event.consent if isinstance(self.event, Inbound) and not self.is_plain_yes else None
+
+    @property
+    def asks(self) -> bool:
+        """Whether a turn answers it."""
+        return isinstance(self.event, Inbound) and self.consent is None and not self.event.overheard
+
+    @property
+    def text(self) -> str:
+        """Its words; a note has its name."""
+        return self.event.name if isinstance(self.event, Note) else self.event.text
+
+    @property
+    def attachments(self) -> tuple[Attachment, ...]:
+        """The files that came with it."""
+        return () if isinstance(self.event, Note) else self.event.attachments
+
+    @property
+    def consent_address(self) -> str:
+        """Whose consent it is: the address that answers go to; in a thread of several senders, the sender's own."""
+        if isinstance(self.event, Inbound) and self.event.thread_key is not None:
+            return self.event.sender
+        return self.thread.address
+
+
+def accept_messages(entries: Sequence[Entry]) -> Steps[None]:
+    """Store what is new of these messages and save what they change about their conversations."""
+    found = yield from threads.find_or_make([(entry.incoming, entry.received_at) for entry in entries])
+    for entry in entries:
+        entry.thread = found[entry.incoming.thread]
+    _weigh_consent(entries)
+    yield from _understand_numbers(entries)
+    yield from _insert(entries)
+    stored = [entry for entry in entries if entry.is_stored]
+    for entry in stored:
+        _advance(entry)
+    attachments = [record for entry in stored for record in _attachments(entry)]
+    if attachments:
+        yield INSERT_ATTACHMENTS, attachments
+    touched = {entry.thread.id: entry.thread for entry in stored}
+    if touched:
+        yield from threads.save(list(touched.values()))
+    yield from consent.record(
+        [(e.incoming.channel_name, e.consent_address, e.consent, e.said_at) for e in stored if e.changes_consent]
+    )
+    yield from threads.silence_bot([t.id for t in touched.values() if t.taken_over], "taken_over")
+
+
+# --- what it says ----------------------------------------------------------------------------------------------
+
+
+def _weigh_consent(entries: Sequence[Entry]) -> None:
+    """Follow each thread's consent through the batch, to know which words still change it.
+
+    A START that a poll or a replay finds late does not lift a STOP that was written after it.
+    """
+    state: dict[int, tuple[bool, datetime | None]] = {}
+    for entry in entries:
+        thread = entry.thread
+        opted_out, consent_at = state.get(
+            thread.id, (thread.opted_out or thread.marketing_opted_out, thread.consent_at)
+        )
+        if entry.consent is Consent.OPT_IN and not opted_out:
+            entry.is_plain_yes = True
+        elif entry.consent in (Consent.OPT_OUT, Consent.OPT_IN):
+            entry.changes_consent = consent_at is None or entry.said_at >= consent_at
+            if entry.changes_consent:
+                state[thread.id] = entry.consent is Consent.OPT_OUT, entry.said_at
+
+
+def _understand_numbers(entries: Sequence[Entry]) -> Steps[None]:
+    """Take a number for the choice that it stands for, where the last thing that we said offered choices."""
+    numbers = {id(e): n for e in entries if e.asks and e.choice is None and (n := choices.number_in(e.text))}
+    asking = [entry for entry in entries if id(entry) in numbers]
+    offered = yield from choices.offered_to(entry.thread.id for entry in asking)
+    for entry in asking:
+        known = offered.get(entry.thread.id, [])
+        if numbers[id(entry)] <= len(known):
+            entry.choice = Choice(**known[numbers[id(entry)] - 1])
+
+
+def _record(entry: Entry) -> dict[str, Any]:
+    event = entry.event
+    metadata = dict(event.metadata)
+    if event.sent_at is not None:
+        metadata["sent_at"] = event.sent_at.isoformat()
+    if entry.choice is not None:
+        metadata["choice"] = {"id": entry.choice.id, "title": entry.choice.title}
+    if isinstance(event, Inbound) and event.overheard:
+        metadata["overheard"] = True
+    return {
+        "conversation_id": entry.thread.id,
+        "role": _role(event),
+        "content": entry.text,
+        "sequence_number": entry.sequence_number,
+        "stored_at": entry.received_at,
+        "has_attachments": bool(entry.attachments),
+        "attachment_urls": [attachment.url for attachment in entry.attachments],
+        "metadata": metadata,
+        "channel_name": entry.incoming.channel_name,
+        "external_id": event.external_id,
+        "consent": entry.consent,
+        "asks": entry.asks,
+    }
+
+
+def _role(event: Inbound | Echo | Note) -> str:
+    if isinstance(event, Inbound):
+        return "user"
+    return "agent" if isinstance(event, Echo) else "system"
+
+
+def _attachments(entry: Entry) -> list[dict[str, Any]]:
+    return [
+        {
+            "message_id": entry.message_id,
+            "position": position,
+            "url": attachment.url,
+            "content_type": attachment.content_type,
+            "name": attachment.name,
+            "next_attempt_at": entry.received_at + FETCH_AFTER,
+        }
+        for position, attachment in enumerate(entry.attachments)
+    ]
+
+
+# --- its number ------------------------------------------------------------------------------------------------
+
+
+def _insert(entries: Sequence[Entry]) -> Steps[None]:
+    """Insert what is new and number it; a gap that a duplicate leaves is closed by inserting the survivors again."""
+    fresh: dict[tuple[str, str], Entry] = {}
+    for entry in entries:
+        fresh.setdefault((entry.incoming.channel_name, entry.event.external_id), entry)
+    yield from _try_insert(list(fresh.values()))
+    survivors = [entry for entry in fresh.values() if entry.is_stored]
+    if len(survivors) == len(fresh):
+        return
+    gaps = {entry.thread.id for entry, number in _numbered(survivors) if entry.sequence_number != number}
+    again = [entry for entry in survivors if entry.thread.id in gaps]
+    if again:
+        yield DELETE_MESSAGES, [{"message_id": entry.message_id} for entry in again]
+        yield from _try_insert(again)
+
+
+def _try_insert(entries: Sequence[Entry]) -> Steps[None]:
+    for entry, number in _numbered(entries):
+        entry.sequence_number = number
+    rows = yield INSERT_MESSAGES, [_record(entry) for entry in entries]
+    ids = {(row["conversation_id"], row["sequence_number"]): row["id"] for row in rows}
+    for entry in entries:
+        message_id = ids.get((entry.thread.id, entry.sequence_number))
+        entry.is_stored, entry.message_id = message_id is not None, message_id or 0
+
+
+def _numbered(entries: Sequence[Entry]) -> list[tuple[Entry, int]]:
+    """Give each entry its number, as if all of them were stored."""
+    last: dict[int, int] = {}
+    numbered = []
+    for entry in entries:
+        last[entry.thread.id] = last.get(entry.thread.id, entry.thread.total_messages) + 1
+        numbered.append((entry, last[entry.thread.id]))
+    return numbered
+
+
+# --- what it changes -------------------------------------------------------------------------------------------
+
+
+def _advance(entry: Entry) -> None:
+    """Say what a stored message changes about its conversation, in memory; it is saved once for all of them."""
+    thread, event = entry.thread, entry.event
+    thread.total_messages = entry.sequence_number
+    thread.last_activity_at = entry.received_at
+    thread.account = event.account
+    if isinstance(event, Note):
+        return
+    thread.coalesce_ms = round(entry.incoming.coalesce_s * 1000)
+    if not thread.is_active:
+        thread.is_active, thread.mode, thread.assigned_to = True, "bot", None
+    if isinstance(event, Echo):
+        thread.take_over(answered=entry.sequence_number)
+        return
+    thread.user_messages += 1
+    thread.user_name = thread.user_name or event.sender_name
+    thread.customer_wrote_at = max(thread.customer_wrote_at or entry.said_at, entry.said_at)
+    if entry.asks:
+        _make_due(entry)
+    elif entry.changes_consent:
+        thread.opted_out = entry.consent is Consent.OPT_OUT
+        if thread.opted_out:
+            thread.drop_waiting(answered=entry.sequence_number)
+
+
+def _make_due(entry: Entry) -> None:
+    thread = entry.thread
+    waiting_before = thread.has_waiting
+    thread.last_user_sequence = entry.sequence_number
+    if thread.opted_out:  # an answer could not be delivered: it is on record, and waits for nothing
+        thread.answered_sequence = entry.sequence_number
+        return
+    if not thread.bot_answers(entry.answer_while_waiting):
+        return
+    wait = timedelta(seconds=entry.incoming.coalesce_s)
+    if not waiting_before or thread.due_cap_at is None:
+        thread.due_cap_at = entry.received_at + COALESCE_CAP * wait
+    thread.due_at = min(entry.received_at + wait, thread.due_cap_at)
+    entry.due_at = thread.due_at

@@ -1,0 +1,49 @@
+"""An event on its way into the database, with what the core knows about the channel that it belongs to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from channels.base import Control, Echo, Event, Inbound, Note, Preference, Status, Watermark
+
+
+class ThreadKey(NamedTuple):
+    """What makes a conversation one: its channel, and on it the person (for e-mail the thread)."""
+
+    channel_name: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """One event of one channel."""
+
+    channel_name: str
+    kind: str
+    event: Event
+    coalesce_s: float = 0.0
+
+    @property
+    def is_message(self) -> bool:
+        """Whether it becomes an entry of a transcript."""
+        return isinstance(self.event, Inbound | Echo | Note)
+
+    @property
+    def thread(self) -> ThreadKey:
+        """What makes its conversation one; a status has none, it means a delivery."""
+        return ThreadKey(self.channel_name, _key(self.event))
+
+
+def _key(event: Event) -> str:
+    match event:
+        case Inbound():
+            return event.thread_key or event.identity or event.sender
+        case Preference():
+            return event.identity or event.sender
+        case Echo() | Control() | Watermark():
+            return event.recipient
+        case Status():
+            raise ValueError("a status belongs to a delivery, not to a thread")
+        case _:
+            return event.sender
