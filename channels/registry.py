@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from channels.base import Channel, ChannelContext
+from channels.messenger.channel import MessengerChannel
 from channels.twilio.channel import TwilioChannel
 
 CHANNELS: Mapping[str, Callable[[Mapping[str, Any], ChannelContext], Channel]] = {
     "twilio": TwilioChannel.build,
+    "messenger": MessengerChannel.build,
 }

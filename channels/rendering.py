@@ -35,6 +35,8 @@ class Shows:
     max_text_with_choices: int = 0
     """How long a text may be beside choices or links."""
     max_cards: int = 0
+    max_card_text: int = 0
+    """How long a card's title, and its subtitle, may be."""
     uploads: bool = False
     """Whether ``data:`` URLs can be sent."""
     location: bool = False
@@ -74,7 +76,11 @@ def content_type_of(url: str) -> str:
     """Return the content type that a file's address promises, ``application/octet-stream`` where it promises none."""
     if url.startswith("data:"):
         return url[5:].partition(",")[0].partition(";")[0] or "text/plain"  # RFC 2397's default
-    return mimetypes.guess_type(urlsplit(url).path)[0] or "application/octet-stream"
+    try:
+        path = urlsplit(url).path
+    except ValueError:  # it is none
+        path = ""
+    return mimetypes.guess_type(path)[0] or "application/octet-stream"
 
 
 def numbered(choices: Sequence[Choice]) -> str:
@@ -125,8 +131,18 @@ def _fit(offered: Sequence[Choice | Link], at_most: int, longest_title: int) -> 
 
 
 def _fit_cards(cards: Sequence[Card], shows: Shows) -> bool:
-    return len(cards) <= shows.max_cards and all(
-        _fit((*card.choices, *card.links), shows.max_links, shows.max_link_title) for card in cards
+    return len(cards) <= shows.max_cards and all(_fits_card(card, shows) for card in cards)
+
+
+def _fits_card(card: Card, shows: Shows) -> bool:
+    """Tell whether a card can be shown: its buttons and texts fit, and it has more than a title."""
+    buttons: tuple[Choice | Link, ...] = (*card.choices, *card.links)
+    texts = (card.title, card.subtitle or "")
+    return (
+        _fit(buttons, shows.max_links, shows.max_link_title)
+        and all(len(text) <= shows.max_card_text for text in texts)
+        and bool(buttons or card.subtitle or card.image_url)
+        and not (card.image_url or "").startswith("data:")
     )
 
 

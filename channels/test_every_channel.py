@@ -33,6 +33,13 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "from": "+15550100001",
         "api_base": f"http://127.0.0.1:{unused_port()}",
     },
+    "messenger": {
+        "page_id": "1",
+        "page_access_token": SECRET,
+        "app_secret": SECRET,
+        "verify_token": SECRET,
+        "api_base": f"http://127.0.0.1:{unused_port()}",
+    },
 }
 
 every_channel = pytest.mark.parametrize("kind", CHANNELS)

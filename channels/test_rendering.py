@@ -25,6 +25,7 @@ RICH = Shows(
     max_link_title=20,
     max_text_with_choices=60,
     max_cards=10,
+    max_card_text=80,
     uploads=True,
     location=True,
     reactions=True,
@@ -72,7 +73,9 @@ def test_what_a_channel_cannot_show_it_says(content: Content, expected: list[str
         (Content("A song", (SOUND,)), [Content("", (SOUND,)), Content("A song")]),
         (Content("Two", (PICTURE, PICTURE)), [Content("", (PICTURE,)), Content("Two", (PICTURE,))]),
         (Content("When?", (PICTURE,), TIMES), [Content("", (PICTURE,)), Content("When?", choices=TIMES)]),
-        (Content(cards=(Card("Boiler"),)), [Content(cards=(Card("Boiler"),))]),
+        (Content(cards=(Card("Boiler", "new"),)), [Content(cards=(Card("Boiler", "new"),))]),
+        (Content(cards=(Card("Boiler"),)), [Content("Boiler")]),
+        (Content(cards=(Card("Boiler", "x" * 81),)), [Content("Boiler\n" + "x" * 81)]),
         (Content(reaction="👍", reply_to="m1"), [Content(reaction="👍", reply_to="m1")]),
         (Content("Yes", reply_to="m1"), [Content("Yes", reply_to="m1")]),
         (Content(template=Template("hello")), [Content(template=Template("hello"))]),
@@ -154,6 +157,7 @@ def test_what_cannot_be_said_is_an_error(content: Content, shows: Shows, said: s
         ("https://example.com/", "file"),
         ("data:image/png;base64,AA==", "image"),
         ("data:,hello", "file"),
+        ("http://[", "file"),
     ],
 )
 def test_a_file_is_known_by_its_address(url: str, kind: str) -> None:

@@ -386,19 +386,25 @@ def test_the_example_loads() -> None:
     config = load(EXAMPLE, ENVIRON)
 
     assert [(channel.name, channel.type, channel.enabled) for channel in config.channels.values()] == [
-        ("sms", "twilio", True)
+        ("sms", "twilio", True),
+        ("whatsapp2", "twilio", False),
+        ("messenger", "messenger", False),
+        ("whatsapp", "whatsapp", False),
     ]
     assert config.business.open_on(date(2026, 11, 23))[0] == Interval(540, 720)
 
 
 def test_the_example_asks_for_what_env_example_lists() -> None:
-    """Whoever fills in .env.example has set every variable that config.yaml needs."""
+    """Whoever fills in .env.example has set every variable that config.yaml needs, and those of channels to come."""
     listed = set(re.findall(r"^([A-Z_]+)=", (EXAMPLE.parent / ".env.example").read_text(), re.MULTILINE))
+    lines = [line for line in EXAMPLE.read_text().splitlines() if not line.startswith("#")]
+    used = set(re.findall(r"\$\{([A-Z_]+)\}", "\n".join(lines)))
     with pytest.raises(ConfigError) as caught:
         load(EXAMPLE, {})
     needed = set(re.findall(r"variable ([A-Z_]+)", str(caught.value)))
 
-    assert needed == listed - {"POSTGRES_PASSWORD"}  # compose.yaml puts it into DATABASE_URL
+    assert used == listed - {"POSTGRES_PASSWORD"}  # compose.yaml puts it into DATABASE_URL
+    assert needed == {name for name in used if not name.startswith("META_")}  # their channels are not enabled
 
 
 def sections(model: type[BaseModel]) -> dict[str, type[BaseModel]]:
