@@ -243,6 +243,8 @@ class Parsed:
     reply: Reply
     ignored: tuple[str, ...] = ()
     """Names of the platform's event types that mean nothing to us; logged once each."""
+    unreadable: str | None = None
+    """Why a part of the request could not be read: it is kept whole for a replay, beside the events that could."""
 
 
 # --- what goes out ---------------------------------------------------------------------------------------------
@@ -377,6 +379,21 @@ class LooksUp(Protocol):
         Raises:
             SendError: when the platform cannot be asked.
         """
+
+
+@runtime_checkable
+class Paced(Protocol):
+    """A channel that knows how fast its platform wants to be used."""
+
+    default_rate_per_s: float
+    """How many sends a second may begin, where the configuration says nothing."""
+
+
+@runtime_checkable
+class NamesWebhook(Protocol):
+    """A channel whose platform wants more to be pasted than the bare address of the webhook."""
+
+    webhook_address: str
 
 
 @runtime_checkable

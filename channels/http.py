@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from io import BytesIO
 from socket import AF_INET, AddressFamily
 from types import TracebackType
 from typing import Any
@@ -297,7 +298,7 @@ def _multipart(data: bytes | Sequence[tuple[str, str]] | None, file: Upload) -> 
     assert not isinstance(data, bytes)
     for name, value in data or ():
         form.add_field(name, value)
-    form.add_field(file.field, file.content, filename=file.filename, content_type=file.content_type)
+    form.add_field(file.field, BytesIO(file.content), filename=file.filename, content_type=file.content_type)
     return form
 
 

@@ -8,8 +8,10 @@ from typing import Any
 from channels.base import Channel, ChannelContext
 from channels.messenger.channel import MessengerChannel
 from channels.twilio.channel import TwilioChannel
+from channels.whatsapp.channel import WhatsAppChannel
 
 CHANNELS: Mapping[str, Callable[[Mapping[str, Any], ChannelContext], Channel]] = {
     "twilio": TwilioChannel.build,
     "messenger": MessengerChannel.build,
+    "whatsapp": WhatsAppChannel.build,
 }

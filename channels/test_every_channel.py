@@ -40,6 +40,13 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "verify_token": SECRET,
         "api_base": f"http://127.0.0.1:{unused_port()}",
     },
+    "whatsapp": {
+        "phone_number_id": "1",
+        "access_token": SECRET,
+        "app_secret": SECRET,
+        "verify_token": SECRET,
+        "api_base": f"http://127.0.0.1:{unused_port()}",
+    },
 }
 
 every_channel = pytest.mark.parametrize("kind", CHANNELS)

@@ -45,16 +45,18 @@ def allowed(outbound: Outbound, fallback: FallbackTemplate | None) -> tuple[Outb
     """
     if outbound.content.template is not None or is_open(outbound):
         return outbound, None
-    if fallback is None:
+    text = outbound.content.text
+    # A reaction would be a riddle as a template, and a file without words leaves the template's text open.
+    if fallback is None or outbound.content.reaction is not None or (fallback.text_parameter and not text.strip()):
         raise OutsideWindow(OUTSIDE, code="outside_window")
     if not fallback.text_parameter and outbound.part > 1:
         raise OutsideWindow(INVITED, code="outside_window")
-    parameters = (_one_line(outbound.content.text),) if fallback.text_parameter else ()
+    parameters = (_one_line(text),) if fallback.text_parameter else ()
     template = Template(fallback.name, fallback.language, parameters)
     remark = f"sent as template {fallback.name}: outside WhatsApp's 24 hours"
     return replace(outbound, content=Content(template=template)), remark
 
 
 def _one_line(text: str) -> str:
-    """Return a text as a parameter may hold it: no line breaks, no tabs, no four spaces in a row, and never nothing."""
-    return " ".join(text.split())[:MAX_PARAMETER] or "-"
+    """Return a text as a parameter may hold it: no line breaks, no tabs, no four spaces in a row."""
+    return " ".join(text.split())[:MAX_PARAMETER]

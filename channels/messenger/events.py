@@ -29,6 +29,7 @@ from channels.content import Choice
 from channels.errors import PayloadError
 from channels.messenger.codes import REACTIONS
 from channels.messenger.words import name_of, read_message, read_referral, told
+from channels.meta.reading import Unreadable
 from channels.meta.webhooks import a_map, a_text, a_time
 
 # developers.facebook.com/documentation/business-messaging/messenger-platform/webhooks/webhook-events/messaging_optins,
@@ -48,10 +49,6 @@ OPT_IN: Mapping[str, str] = {
 REQUEST: Mapping[str, str] = {"requested_owner_app_id": "app_id", "metadata": "metadata"}
 
 _OUR_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-
-
-class Unreadable(Exception):
-    """An event lacks something, and what it has to tell may be lost."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,21 +1,23 @@
 """Messenger's webhooks, and the events that they tell. Pure.
 
-One body may hold many events. What one event lacks costs the others nothing: it is named among what is ignored. But a
-message, a button or an echo that cannot be read makes the whole body a PayloadError, so that it is kept and can be
-replayed: a customer's words must not be lost, nor the sign that a person has answered; what was stored already falls
-away as a duplicate then.
+One body may hold many events. What one event lacks costs the others nothing: it is named among what is ignored. Where a
+message, a button or an echo cannot be read, the others are told all the same, and the body is kept to be replayed: a
+customer's words must not be lost, nor the sign that a person has answered; what was stored already falls away as a
+duplicate then.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from channels.base import Event, Parsed, Request
 from channels.errors import PayloadError
-from channels.messenger.events import OWN, READERS, Told, Unreadable
+from channels.messenger.events import OWN, READERS, Told
 from channels.messenger.words import name_of
-from channels.meta.webhooks import ACK, a_list, a_map, a_text, a_time, handshake, read_body
+from channels.meta.reading import Reading, Unreadable
+from channels.meta.webhooks import a_list, a_map, a_text, a_time, handshake, read_body
 
 USER_REF = "user_ref:"
 """Begins the address of somebody whom Meta does not name yet: a visitor who ticked a box on a website."""
@@ -27,36 +29,37 @@ def parse(request: Request) -> Parsed:
     """Turn a handshake or a webhook into events.
 
     Raises:
-        PayloadError: it cannot be read, or a message in it cannot.
+        PayloadError: it cannot be read, or the only message in it cannot.
     """
     challenge = handshake(request)
     if challenge is not None:
         return Parsed((), challenge)
-    events: list[Event] = []
-    ignored: list[str] = []
+    reading = Reading()
     for entry in read_body(request.body, "page"):
-        for raw, standby in _raw_events(entry, ignored):
-            try:
-                events += _read(a_text(entry.get("id")), raw, standby=standby)
-            except Unreadable as error:
-                ignored.append(str(error))
-    return Parsed(tuple(events), ACK, tuple(dict.fromkeys(ignored)))
+        for raw, standby in _raw_events(entry, reading):
+            reading.add(partial(_read, a_text(entry.get("id")), raw, standby=standby))
+    return reading.parsed()
 
 
-def _raw_events(entry: Mapping[str, Any], ignored: list[str]) -> Iterator[tuple[Mapping[str, Any], bool]]:
+def _raw_events(entry: Mapping[str, Any], reading: Reading) -> Iterator[tuple[Mapping[str, Any], bool]]:
     """Yield an entry's events, and whether we only overhear them."""
     for field, standby in (("messaging", False), ("standby", True)):
-        listed = entry.get(field, [])
-        if not isinstance(listed, list) or not all(isinstance(raw, dict) for raw in listed):
-            raise PayloadError(f"{field} is no list of events")
-        yield from ((raw, standby) for raw in listed)
+        for raw in reading.attempt(partial(_listed, entry, field), ()):
+            yield raw, standby
     # The console's Test button sends an event like this, and a page's other webhooks come like this.
     for change in a_list(entry.get("changes")):
         value = a_map(change.get("value"))
         if _BESIDE & value.keys():
             yield value, change.get("field") == "standby"
         else:
-            ignored.append(f"change of {name_of(change.get('field'))}")
+            reading.ignore(f"change of {name_of(change.get('field'))}")
+
+
+def _listed(entry: Mapping[str, Any], field: str) -> list[dict[str, Any]]:
+    listed = entry.get(field, [])
+    if not isinstance(listed, list) or not all(isinstance(raw, dict) for raw in listed):
+        raise PayloadError(f"{field} is no list of events")
+    return listed
 
 
 def _read(page_id: str, raw: Mapping[str, Any], *, standby: bool) -> tuple[Event, ...]:

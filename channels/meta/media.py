@@ -1,4 +1,4 @@
-"""Files for Meta: what is a ``data:`` URL is uploaded, the rest it fetches itself."""
+"""Files: which ones are taken from Meta, and what of ours is uploaded to it; the rest it fetches itself."""
 
 from __future__ import annotations
 
@@ -8,6 +8,21 @@ import mimetypes
 from channels.errors import Refused
 from channels.http import Upload
 from channels.rendering import content_type_of
+
+# Of what customers send: what a phone makes, and what an office does. No programs, no archives.
+TAKEN = (
+    "image/",
+    "audio/",
+    "video/",
+    "text/",
+    "application/pdf",
+    "application/rtf",
+    "application/msword",
+    "application/vnd.ms-excel",
+    "application/vnd.ms-powerpoint",
+    "application/vnd.openxmlformats-officedocument.",
+    "application/vnd.oasis.opendocument.",
+)
 
 
 def upload_of(url: str, field: str) -> Upload | None:

@@ -162,19 +162,23 @@ def test_an_endless_query_has_no_challenge() -> None:
         b'{"object": "page", "entry": [1]}',
         b'{"object": ["page"], "entry": []}',
         b"[" * 100_000,
+        b'{"object": "page", "entry": [{"time": NaN}]}',
+        b'{"object": "page", "entry": [{"time": -Infinity}]}',
+        b'{"object": "page", "entry": [{"time": 1e999}]}',
+        b'{"object": "page", "entry": [{"time": ' + b"1" * 5000 + b"}]}",
     ],
 )
 def test_what_is_no_webhook_of_that_kind_is_refused(body: bytes) -> None:
-    """A list of entries for one kind of object is needed."""
+    """A list of entries for one kind of object is needed, without numbers that no database takes."""
     with pytest.raises(PayloadError):
         list(read_body(body, "page"))
 
 
 def test_entries_are_read_in_order() -> None:
     """With whatever is in them."""
-    body = b'{"object":"page","entry":[{"id":"1"},{}]}'
+    body = b'{"object":"page","entry":[{"id":"1","at":1.5e3},{}]}'
 
-    assert list(read_body(body, "page")) == [{"id": "1"}, {}]
+    assert list(read_body(body, "page")) == [{"id": "1", "at": 1500.0}, {}]
 
 
 json_values = st.recursive(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -69,7 +70,7 @@ def read_body(body: bytes, object_type: str) -> Iterator[dict[str, Any]]:
         PayloadError: the body is no such webhook.
     """
     try:
-        payload = json.loads(body, parse_constant=_refuse)
+        payload = json.loads(body, parse_constant=_refuse, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise PayloadError("not JSON") from error
     if not isinstance(payload, dict) or payload.get("object") != object_type:
@@ -82,6 +83,11 @@ def read_body(body: bytes, object_type: str) -> Iterator[dict[str, Any]]:
 
 def _refuse(constant: str) -> float:
     raise ValueError(f"{constant} is no JSON")  # NaN and the infinities, which no database takes
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    return value if math.isfinite(value) else _refuse("a number as great as that")  # 1e999 is read as infinity
 
 
 # --- wild JSON: any field may be absent or of another type -----------------------------------------------------
