@@ -12,7 +12,7 @@ from itertools import count
 
 import structlog
 
-from channels.base import Channel, Control, DeliveryStatus, LooksUp, Outbound, Receipt, Status
+from channels.base import Channel, Control
 from channels.errors import (
     CredentialsRejected,
     OptedOut,
@@ -26,23 +26,21 @@ from channels.errors import (
 from gateway.bus import Bus
 from gateway.clock import Clock
 from gateway.config import OutboxConfig
+from gateway.confirmations import Confirmations
 from gateway.inbox import Inbox
 from gateway.metrics import Metrics
+from gateway.reports import Reports, outbound_of
 from gateway.roster import Roster
 from gateway.storage import (
     OUTCOME_UNKNOWN,
     ClaimDeliveries,
     ClaimedDelivery,
-    ClaimUnconfirmed,
     Outcome,
     Pace,
     Pause,
-    PostponeConfirmation,
     SettleDelivery,
     Storage,
     StorageUnavailable,
-    SweepDeliveries,
-    Unconfirmed,
 )
 from gateway.tasks import end
 
@@ -51,11 +49,17 @@ log = structlog.get_logger(__name__)
 LEASE_S = 60.0
 POLL_S = 1.0
 CONCURRENCY = 64
-BACKOFF_CAP_S = 300.0
+BACKOFF_S = 4.0
+BACKOFF_FACTOR = 8.0
+BACKOFF_CAP_S = 1800.0
+"""A delivery of its own trouble is tried again after 4 s, 32 s, 4 min and then every half hour: the eight attempts that
+are the default cover two hours, because a carrier that is congested or a limit of the hour does not pass in minutes."""
+MAX_WAIT_S = 7 * 24 * 3600.0  # what a platform may wish; an answer is given up long before
 PAUSE_CAP_S = 60.0
 CREDENTIALS_PAUSE_S = 600.0
 """A channel whose credentials are rejected is tried again this often: they may be repaired on the other side."""
-LOOK_UP_SLACK = timedelta(seconds=5)  # the platform's clock is not ours
+WAIT_CAP_S = 3600.0
+"""The longest that a channel is paused for at a time, however long its platform says: a probe costs one call."""
 
 
 @dataclass(slots=True)
@@ -97,14 +101,16 @@ class Outbox:
         self._idle = asyncio.Event()
         """Set while nothing is being claimed."""
         self._idle.set()
-        self._up_since = clock()
-        """Since when the store has been answering this process."""
+        self._reports = Reports(storage, metrics, clock)
+        self._confirmations = Confirmations(
+            storage, roster, inbox, self._reports, clock, config, owner=owner, settled=self._wake.set
+        )
 
     async def run(self) -> None:
         """Claim and send until ``stop``."""
         self._idle.clear()
         listener = asyncio.create_task(self._listen())
-        confirmer = asyncio.create_task(self._confirm_forever())
+        confirmer = asyncio.create_task(self._confirmations.run())
         try:
             while not self._stopping:
                 self._wake.clear()
@@ -143,11 +149,12 @@ class Outbox:
         now, asked_s = self._clock(), time.monotonic()
         lease_owner = f"{self._owner}:{next(self._claims)}"
         paces = tuple(Pace(name, self._roster.rate_per_s(name)) for name in self._roster.names)
-        operation = ClaimDeliveries(lease_owner, now, now + timedelta(seconds=LEASE_S), paces, free)
+        expired_before = now - timedelta(hours=self._config.max_age_h)
+        operation = ClaimDeliveries(lease_owner, now, now + timedelta(seconds=LEASE_S), paces, free, expired_before)
         try:
             claimed = await self._storage.run(operation)
         except StorageUnavailable:
-            self._up_since = self._clock()
+            self._confirmations.note_away()
             return POLL_S
         for delivery in claimed.deliveries:
             self._start(self._work(delivery, asked_s + LEASE_S, (delivery.send_at - now).total_seconds()))
@@ -172,21 +179,20 @@ class Outbox:
             try:
                 await asyncio.sleep(max(0.0, wait_s))
                 settled = await self._send(channel, delivery, lease_ends_s)
-                await self._settle(settled)
+                await self._reports.record(settled)
+                self._wake.set()
             except Exception:  # the top of a worker: the lease runs out and the delivery becomes unconfirmed
                 log.exception("delivery_failed_to_settle")
 
     async def _send(self, channel: Channel, delivery: ClaimedDelivery, lease_ends_s: float) -> SettleDelivery:
         now = self._clock()
-        if now - delivery.queued_at > timedelta(hours=self._config.max_age_h):
-            return self._outcome(delivery, Outcome.FAILED, code="expired", counts=False)
         if time.monotonic() + channel.send_timeout_s >= lease_ends_s:
             # The lease would not outlive the call: somebody else could send it meanwhile.
-            return self._outcome(delivery, Outcome.RETRY, next_attempt_at=now, counts=False)
+            return self._reports.settlement(delivery, Outcome.RETRY, next_attempt_at=now, counts=False)
         started = time.monotonic()
         try:
             async with asyncio.timeout(channel.send_timeout_s):
-                receipt = await channel.send(_outbound(delivery, now))
+                receipt = await channel.send(outbound_of(delivery, now))
         except asyncio.CancelledError:
             with contextlib.suppress(StorageUnavailable):  # then the lease says so, when it ends
                 await self._storage.run(self._unknown(delivery, OutcomeUnknown("cut off by a shutdown")))
@@ -204,7 +210,7 @@ class Outbox:
         finally:
             self._metrics.send_seconds.labels(channel.name).observe(time.monotonic() - started)
         pause = self._recovered(delivery)
-        settled = self._outcome(delivery, Outcome.SENT, external_id=receipt.external_id, pause=pause)
+        settled = self._reports.settlement(delivery, Outcome.SENT, external_id=receipt.external_id, pause=pause)
         return replace(settled, recipient=receipt.recipient, remark=receipt.remark)
 
     def _failed(self, delivery: ClaimedDelivery, error: SendError) -> SettleDelivery:
@@ -217,78 +223,49 @@ class Outbox:
                 log.error("credentials_rejected", code=error.code)
                 until = self._clock() + timedelta(seconds=CREDENTIALS_PAUSE_S)
                 pause = self._pause(delivery, until, "credentials")
-                return self._outcome(
+                return self._reports.settlement(
                     delivery, Outcome.RETRY, error=error, next_attempt_at=self._clock(), counts=False, pause=pause
                 )
-            case OptedOut():
-                settled = self._outcome(delivery, Outcome.FAILED, error=error, pause=self._recovered(delivery))
-                return replace(settled, opted_out=error.scope)
-            case OutsideWindow():
-                code = error.code or "outside_window"
-                return self._outcome(delivery, Outcome.FAILED, error=error, code=code, pause=self._recovered(delivery))
-            case Refused():  # the channel works: it has read this message
-                return self._outcome(delivery, Outcome.FAILED, error=error, pause=self._recovered(delivery))
+            case Refused():
+                return self._refused(delivery, error)
             case _:
                 return self._unknown(delivery, error)
+
+    def _refused(self, delivery: ClaimedDelivery, error: Refused) -> SettleDelivery:
+        pause = self._recovered(delivery)  # the channel works: it has read this message
+        code = error.code or ("outside_window" if isinstance(error, OutsideWindow) else None)
+        settled = self._reports.settlement(delivery, Outcome.FAILED, error=error, code=code, pause=pause)
+        return replace(settled, opted_out=error.scope) if isinstance(error, OptedOut) else settled
 
     def _retry(self, delivery: ClaimedDelivery, error: RetryLater) -> SettleDelivery:
         now = self._clock()
         if error.channel_wide:
-            wait_s = max(error.retry_after_s or 0.0, self._channel_backoff_s(delivery.channel_name))
+            wait_s = min(WAIT_CAP_S, max(error.retry_after_s or 0.0, self._channel_backoff_s(delivery.channel_name)))
             until = now + timedelta(seconds=wait_s)
             pause = self._pause(delivery, until, error.code or "unreachable")
-            return self._outcome(delivery, Outcome.RETRY, error=error, next_attempt_at=now, counts=False, pause=pause)
+            return self._reports.settlement(
+                delivery, Outcome.RETRY, error=error, next_attempt_at=now, counts=False, pause=pause
+            )
         if delivery.attempts + 1 >= self._config.max_attempts:
-            return self._outcome(delivery, Outcome.FAILED, error=error)
-        backoff_s = min(BACKOFF_CAP_S, 2.0**delivery.attempts) * random.uniform(0.75, 1.25)
-        next_at = now + timedelta(seconds=max(error.retry_after_s or 0.0, backoff_s))
-        return self._outcome(delivery, Outcome.RETRY, error=error, next_attempt_at=next_at)
+            return self._reports.settlement(delivery, Outcome.FAILED, error=error)
+        wait_s = error.retry_after_s or self._backoff_s(delivery)
+        ends_at = delivery.queued_at + timedelta(hours=self._config.max_age_h)
+        next_at = min(now + timedelta(seconds=min(wait_s, MAX_WAIT_S)), max(now, ends_at))
+        return self._reports.settlement(
+            delivery,
+            Outcome.RETRY,
+            error=error,
+            next_attempt_at=next_at,
+            pause=self._recovered(delivery),  # the platform has read this one, and speaks of it alone
+        )
+
+    def _backoff_s(self, delivery: ClaimedDelivery) -> float:
+        return min(BACKOFF_CAP_S, BACKOFF_S * BACKOFF_FACTOR**delivery.attempts) * random.uniform(0.75, 1.25)
 
     def _unknown(self, delivery: ClaimedDelivery, error: SendError) -> SettleDelivery:
         if delivery.resends:
-            return self._outcome(delivery, Outcome.FAILED, error=error, code=OUTCOME_UNKNOWN)
-        return self._outcome(delivery, Outcome.UNCONFIRMED, error=error)
-
-    def _outcome(
-        self,
-        delivery: ClaimedDelivery,
-        outcome: Outcome,
-        *,
-        error: SendError | None = None,
-        code: str | None = None,
-        external_id: str | None = None,
-        next_attempt_at: datetime | None = None,
-        counts: bool = True,
-        pause: Pause | None = None,
-    ) -> SettleDelivery:
-        self._metrics.sends.labels(delivery.channel_name, outcome.value).inc()
-        code = code or (error.code if error is not None else None)
-        if error is not None:
-            log.info("send_failed", outcome=outcome.value, code=code, error=type(error).__name__)
-        return SettleDelivery(
-            delivery.id,
-            delivery.lease_owner,
-            outcome,
-            self._clock(),
-            external_id=external_id,
-            error_code=code if error is None else code or type(error).__name__,
-            error_message=None if error is None else str(error),
-            next_attempt_at=next_attempt_at,
-            counts=counts,
-            channel_name=delivery.channel_name,
-            pause=pause,
-        )
-
-    async def _settle(self, settled: SettleDelivery) -> None:
-        """Record an outcome; while the database is away it is kept here, and the lease decides if we die."""
-        while True:
-            try:
-                await self._storage.run(settled)
-            except StorageUnavailable:
-                await asyncio.sleep(POLL_S)
-            else:
-                self._wake.set()
-                return
+            return self._reports.settlement(delivery, Outcome.FAILED, error=error, code=OUTCOME_UNKNOWN)
+        return self._reports.settlement(delivery, Outcome.UNCONFIRMED, error=error)
 
     # --- a channel that fails as a whole ---
 
@@ -301,7 +278,6 @@ class Outbox:
     def _pause(self, delivery: ClaimedDelivery, until: datetime, reason: str) -> Pause:
         health = self._health[delivery.channel_name]
         health.paused_until_s = time.monotonic() + (until - self._clock()).total_seconds()
-        self._metrics.paused.labels(delivery.channel_name, "paused").set(1)
         log.warning("channel_paused", reason=reason)
         return Pause(until, reason)
 
@@ -310,94 +286,5 @@ class Outbox:
         if not (delivery.probes or health.failures):
             return None
         health.failures, health.paused_until_s = 0, 0.0
-        self._metrics.paused.labels(delivery.channel_name, "paused").set(0)
         log.info("channel_recovered")
         return Pause(None)
-
-    # --- outcomes that nobody knows ---
-
-    async def _confirm_forever(self) -> None:
-        while True:
-            try:
-                await self._confirm()
-            except StorageUnavailable:
-                self._up_since = self._clock()
-            except Exception:  # the top of a loop: the next round tries again
-                log.exception("confirming_failed")
-            await asyncio.sleep(POLL_S)
-
-    async def _confirm(self) -> None:
-        now = self._clock()
-        await self._storage.run(SweepDeliveries(now))
-        wait = timedelta(seconds=self._config.confirm_wait_s)
-        if max(self._inbox.calm_since, self._up_since) > now - wait:
-            return  # a callback may be on its way through the spool, or have been turned away while we were down
-        lease_owner = f"{self._owner}:{next(self._claims)}"
-        found = await self._storage.run(
-            ClaimUnconfirmed(
-                lease_owner, now, now - wait, now + timedelta(seconds=LEASE_S), CONCURRENCY, self._roster.names
-            )
-        )
-        await asyncio.gather(*(self._decide(unconfirmed) for unconfirmed in found))
-
-    async def _decide(self, unconfirmed: Unconfirmed) -> None:
-        delivery = unconfirmed.delivery
-        channel = self._roster[delivery.channel_name]
-        if isinstance(channel, LooksUp):
-            since = (delivery.called_at or delivery.queued_at) - LOOK_UP_SLACK
-            try:
-                receipt = await channel.find(_outbound(delivery, self._clock()), since, unconfirmed.known_ids)
-            except SendError as error:
-                await self._postpone(delivery, error)
-                return
-            if receipt is not None:
-                if receipt.status is not DeliveryStatus.SENT:  # as its callback would have told, had it come
-                    await self._inbox.accept_told(channel, _found(delivery, receipt))
-                await self._settle(self._outcome(delivery, Outcome.SENT, external_id=receipt.external_id, counts=False))
-                return
-        await self._settle(self._resend_or_fail(unconfirmed))
-
-    def _resend_or_fail(self, unconfirmed: Unconfirmed) -> SettleDelivery:
-        delivery = unconfirmed.delivery
-        if delivery.resends or unconfirmed.taken_over or unconfirmed.opted_out:
-            return self._outcome(delivery, Outcome.FAILED, code=OUTCOME_UNKNOWN, counts=False)
-        log.info("resending_once", delivery_id=delivery.id)
-        return SettleDelivery(
-            delivery.id,
-            delivery.lease_owner,
-            Outcome.RETRY,
-            self._clock(),
-            next_attempt_at=self._clock(),
-            counts=False,
-            resend=True,
-        )
-
-    async def _postpone(self, delivery: ClaimedDelivery, error: SendError) -> None:
-        if self._clock() - delivery.queued_at > timedelta(hours=self._config.max_age_h):
-            await self._settle(self._outcome(delivery, Outcome.FAILED, error=error, code=OUTCOME_UNKNOWN, counts=False))
-            return
-        next_at = self._clock() + timedelta(seconds=random.uniform(5, 15))
-        await self._storage.run(PostponeConfirmation(delivery.id, delivery.lease_owner, next_at))
-
-
-def _found(delivery: ClaimedDelivery, receipt: Receipt) -> Status:
-    return Status(
-        account=delivery.account or "",
-        status=receipt.status,
-        external_id=receipt.external_id,
-        delivery_id=delivery.id,
-    )
-
-
-def _outbound(delivery: ClaimedDelivery, now: datetime) -> Outbound:
-    wrote_at = delivery.customer_wrote_at
-    return Outbound(
-        delivery_id=delivery.id,
-        recipient=delivery.recipient,
-        content=delivery.content,
-        account=delivery.account,
-        part=delivery.part,
-        by_person=delivery.by_person,
-        silent_s=None if wrote_at is None else max(0.0, (now - wrote_at).total_seconds()),
-        attempts=delivery.attempts,
-    )

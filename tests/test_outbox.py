@@ -11,19 +11,20 @@ from typing import Any
 
 import pytest
 
-from channels.base import DeliveryStatus, Outbound, Receipt
+from channels.base import DeliveryStatus, Outbound, Receipt, Scope
 from channels.errors import (
     CredentialsRejected,
     OptedOut,
     OutcomeUnknown,
     OutsideWindow,
+    OwnedElsewhere,
     Refused,
     RetryLater,
     SendError,
 )
 from gateway import outbox as module
 from gateway.bus import open_bus
-from gateway.clock import utc_now
+from gateway.clock import Clock, utc_now
 from gateway.config import OutboxConfig
 from gateway.inbox import Inbox
 from gateway.metrics import Metrics
@@ -70,6 +71,7 @@ async def house(
     *,
     calm_since: datetime | None = None,
     grace_s: float = 0.2,
+    clock: Clock = utc_now,
     **settings: Any,
 ) -> AsyncIterator[House]:
     """Run the outbox."""
@@ -77,10 +79,10 @@ async def house(
     roster = roster_of(channel)
     await storage.run(OpenChannels(("sms",)))
     bus, metrics = open_bus(None), Metrics()
-    inbox = Inbox(storage, Spool(Path("unused"), 0), roster, bus, metrics, utc_now, answer_while_waiting=True)
+    inbox = Inbox(storage, Spool(Path("unused"), 0), roster, bus, metrics, clock, answer_while_waiting=True)
     inbox.calm_since = calm_since or utc_now() - timedelta(hours=1)
     config = OutboxConfig(**{"confirm_wait_s": 0.2, **settings})
-    outbox = Outbox(storage, roster, inbox, bus, metrics, utc_now, config, owner="serve:test")
+    outbox = Outbox(storage, roster, inbox, bus, metrics, clock, config, owner="serve:test")
     running = asyncio.create_task(outbox.run())
     try:
         yield House(storage, channel)
@@ -150,13 +152,39 @@ async def test_a_paused_channel_is_probed_by_one_call_at_a_time(storage: Storage
 async def test_delivery_of_its_own_trouble_is_retried_and_given_up(storage: Storage) -> None:
     """What concerns one delivery only is retried with its own attempts, and then fails; the next message goes on."""
     async with house(storage, max_attempts=2) as h:
-        queue_full = RetryLater("queue full", code="21611", channel_wide=False)
-        h.channel.meets = lambda outbound: queue_full if outbound.content.text == "a" else None
+        congested = RetryLater("congested", code="30017", channel_wide=False)
+        h.channel.meets = lambda outbound: congested if outbound.content.text == "a" else None
         await h.say("a")
         await h.say("b")
-        await h.until(("a", "failed", "21611"), ("b", "sent", None), timeout_s=20)
+        await h.until(("a", "failed", "30017"), ("b", "sent", None), timeout_s=20)
 
         assert h.channel.texts == ["a", "a", "b"]
+
+
+async def test_delivery_of_its_own_trouble_is_tried_for_hours(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A carrier's congestion passes in hours and not in minutes: eight attempts last that long, and not a day."""
+    monkeypatch.setattr(module, "POLL_S", 0.01)
+    now = begun = utc_now()
+    tried_at: list[datetime] = []
+
+    def meets(_: Outbound) -> Any:
+        tried_at.append(now)
+        return RetryLater("congested", code="30017", channel_wide=False)
+
+    async with house(storage, clock=lambda: now) as h:
+        h.channel.meets = meets
+        await storage.run(Compose("sms", "sms", "+1555", said("a"), begun))
+        async with asyncio.timeout(20):
+            while (delivery := (await storage.deliveries())[0]).status != "failed":
+                if delivery.status == "queued" and delivery.next_attempt_at is not None:
+                    now = max(now, delivery.next_attempt_at)
+                await asyncio.sleep(0.01)
+
+    assert len(tried_at) == 8
+    assert tried_at[1] - begun < timedelta(seconds=6)
+    assert timedelta(hours=1.5) < tried_at[-1] - begun < timedelta(hours=OutboxConfig().max_age_h)
 
 
 async def test_retry_after_is_honoured(storage: Storage) -> None:
@@ -417,3 +445,73 @@ async def test_nothing_is_resent_after_an_opt_out(storage: Storage) -> None:
         await h.until(("a", "failed", "outcome_unknown"))
 
         assert h.channel.texts == ["a"]
+
+
+async def test_a_platforms_wish_has_an_end(storage: Storage) -> None:
+    """However long it wants us to wait, the channel is probed again within the hour, and no answer outlives its age."""
+    async with house(storage, max_age_h=2) as h:
+        h.channel.meets = in_turn(
+            RetryLater("wait", code="20429", retry_after_s=1e9),
+            RetryLater("wait", code="131056", retry_after_s=1e9, channel_wide=False),
+        )
+        await h.say("a")
+        await until_paused(storage)
+        [state] = await storage.channel_states()
+        await storage.run(OpenChannels(("sms",)))
+        async with asyncio.timeout(10):
+            while len(h.channel.sent) < 2:
+                await asyncio.sleep(0.01)
+        await h.until(("a", "queued", "131056"))
+        [delivery] = await storage.deliveries()
+
+    assert state.paused_until_at is not None
+    assert state.paused_until_at <= utc_now() + timedelta(hours=1)
+    assert delivery.next_attempt_at is not None
+    assert delivery.next_attempt_at <= delivery.queued_at + timedelta(hours=2)
+
+
+async def test_a_message_that_has_to_wait_alone_shows_that_the_channel_works(storage: Storage) -> None:
+    """It ends the pause that it probed: the others leave at once."""
+    async with house(storage) as h:
+        busy = RetryLater("only you", code="131056", retry_after_s=60, channel_wide=False)
+        h.channel.meets = in_turn(RetryLater("down", code="503"), busy)
+        await h.say("a")
+        await until_paused(storage)
+        await h.say("b", to="+1777")
+        await h.until(("a", "queued", "131056"), ("b", "sent", None))
+
+
+async def test_another_apps_customer_is_left_to_it(storage: Storage) -> None:
+    """The refusal says whose the customer is: the bot is silent from then on."""
+    await accept(storage, sms("+1555", "SM1"))
+    async with house(storage) as h:
+        h.channel.meets = in_turn(OwnedElsewhere("theirs", code="2018300"))
+        await h.say("a", role="assistant")
+        await h.until(("a", "failed", "2018300"))
+        async with asyncio.timeout(5):
+            while (await storage.conversations())[0].mode != "human":
+                await asyncio.sleep(0.01)
+
+
+async def test_what_the_channel_says_of_a_send_is_kept(storage: Storage) -> None:
+    """A remark stands with the delivery, and a marketing opt-out keeps us from writing first."""
+    async with house(storage) as h:
+        h.channel.meets = in_turn(
+            Receipt("EX-1", remark="sent as template hello"), OptedOut("no ads", code="131050", scope=Scope.MARKETING)
+        )
+        await h.say("a")
+        await h.until(("a", "sent", None))
+        await h.say("b")
+        await h.until(("a", "sent", None), ("b", "failed", "131050"))
+        first, _ = await storage.deliveries()
+        refused = await storage.run(Compose("sms", "sms", "+1555", said("c"), utc_now()))
+
+    assert first.remark == "sent as template hello"
+    assert refused.refused == "opted_out"
+
+
+async def until_paused(storage: Storage) -> None:
+    """Wait until the channel is paused."""
+    async with asyncio.timeout(5):
+        while not (await storage.channel_states())[0].pause_attempts:
+            await asyncio.sleep(0.01)

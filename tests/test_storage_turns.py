@@ -283,3 +283,16 @@ async def test_opt_out_ends_the_running_turn(storage: Storage, told_by: str) -> 
     assert (alive, released, finished, late) == (False, False, None, None)
     assert [message.content for message in turn.messages] == ["back"]
     assert await finish(storage, turn) is not None
+
+
+async def test_what_is_written_while_opted_out_is_no_later_turns_input(storage: Storage) -> None:
+    """It is on record and waits for nothing: after the opt-in only what comes then is answered."""
+    await accept(storage, sms("+1555", "SM1", "STOP", consent=Consent.OPT_OUT))
+    await accept(storage, sms("+1555", "SM2", "Anybody?"))
+    silent = await claim(storage)
+    await accept(storage, sms("+1555", "SM3", "START", consent=Consent.OPT_IN))
+    await accept(storage, sms("+1555", "SM4", "back"))
+    [turn] = await claim(storage)
+
+    assert silent == []
+    assert [message.content for message in turn.messages] == ["back"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,11 +15,11 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from gateway.storage import Accept, SchemaMismatch, Storage, StorageUnavailable, Takeover
+from gateway.storage import Accept, SchemaMismatch, Storage, StorageUnavailable, Takeover, TryWriting, postgres_writer
+from gateway.storage.columns import metadata
 from gateway.storage.engine import make_engine
 from gateway.storage.sql import Steps, statement
-from gateway.storage.tables import metadata
-from gateway.storage.writer import OneByOne
+from gateway.storage.writer import OneByOne, Operation
 from tests.conftest import make_database
 from tests.test_storage_accept import NOW, accept, numbers, sms
 
@@ -142,6 +144,30 @@ async def test_unreachable_postgresql_is_unavailable() -> None:
             await storage.check_schema()
 
 
+async def test_closing_does_not_wait_for_a_server_that_hangs(postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the server has not committed in time when the storage closes was not committed, as far as anybody knows."""
+    monkeypatch.setattr(postgres_writer, "CLOSE_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(postgres_writer, "BATCH_LOCK_TIMEOUT_S", 60)
+    storage = Storage(postgres)
+    await storage.open()
+    await storage.migrate()
+    other: Any = await asyncpg.connect(postgres)
+    async with other.transaction():
+        await other.execute("LOCK TABLE chat_conversations")
+        waiting = [asyncio.create_task(accept(storage, sms("+1a", "A0")))]
+        await _until_waiting(postgres)
+        waiting.append(asyncio.create_task(accept(storage, sms("+1b", "B0"))))
+        await asyncio.sleep(0)
+        started = time.monotonic()
+        await storage.close()
+        took_s = time.monotonic() - started
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+    await other.close()
+
+    assert took_s < 4
+    assert [type(error) for error in results] == [StorageUnavailable] * 2
+
+
 async def test_broken_connection_is_replaced(postgres: str) -> None:
     """When the server ends our connections, the next operations run on new ones."""
     async with Storage(postgres) as storage:
@@ -173,7 +199,7 @@ async def test_migrations_lead_to_the_tables(database_url: str) -> None:
         )
     await engine.dispose()
 
-    assert (before, again) == (None, "0002")
+    assert (before, again) == (None, "0003")
     assert differences == []
 
 
@@ -200,6 +226,65 @@ async def test_a_large_request_is_one_commit(storage: Storage) -> None:
 
     assert result.messages == 1000
     assert await numbers(storage) == {f"+1{n}": list(range(1, 101)) for n in range(10)}
+
+
+class Stubborn(sqlite3.Connection):
+    """A connection whose end is a fault of its own."""
+
+    def close(self) -> None:
+        """Close, and fail all the same."""
+        super().close()
+        raise RuntimeError("close failed")
+
+
+class Miscounting(Operation[int]):
+    """Gives two results, however many it is asked for."""
+
+    @classmethod
+    def apply(cls, operations: Sequence[Miscounting]) -> Steps[list[int]]:
+        """Do not count."""
+        yield PRAGMAS, [{"n": 1}]
+        return [1, 1]
+
+
+async def test_sqlite_s_thread_outlives_what_nobody_foresaw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a connection cannot even be closed, all who wait learn that the database is away, and others work later."""
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *how, **more: connect(*how, **more, factory=Stubborn))
+    async with asyncio.timeout(10), Storage(f"sqlite:///{tmp_path}/x.db") as storage:
+        tried = await asyncio.gather(*(accept(storage, sms("+1a", f"A{n}")) for n in range(3)), return_exceptions=True)
+        monkeypatch.setattr(sqlite3, "connect", connect)
+        await storage.migrate()
+        result = await accept(storage, sms("+1a", "A1"))
+
+    assert [type(error) for error in tried] == [StorageUnavailable] * 3
+    assert result.messages == 1
+
+
+async def test_sqlite_s_thread_outlives_a_wrong_count(tmp_path: Path) -> None:
+    """An operation that gives too many results fails alone, and nothing of it is kept; the others are committed."""
+    async with asyncio.timeout(10), Storage(f"sqlite:///{tmp_path}/x.db") as storage:
+        await storage.migrate()
+        results = await asyncio.gather(
+            storage.run(Miscounting()), accept(storage, sms("+1a", "A1")), return_exceptions=True
+        )
+        again = await accept(storage, sms("+1a", "A2"))
+
+    assert isinstance(results[0], RuntimeError)
+    assert (results[1].messages, again.messages) == (1, 1)
+
+
+async def test_storage_knows_whether_it_is_writable(database_url: str) -> None:
+    """It is until a commit fails for the database's own reasons, and again with the next one that succeeds."""
+    async with Storage(database_url) as storage:
+        at_first = storage.writable
+        with pytest.raises(StorageUnavailable):
+            await storage.run(TryWriting())
+        without_tables = storage.writable
+        await storage.migrate()
+        await storage.run(TryWriting())
+
+        assert (at_first, without_tables, storage.writable) == (True, False, True)
 
 
 class ReadPragmas(OneByOne[dict[str, Any]]):

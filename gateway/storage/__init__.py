@@ -16,6 +16,7 @@ from gateway.storage.errors import (
     StorageUnavailable,
 )
 from gateway.storage.incoming import Incoming
+from gateway.storage.installation import TryWriting
 from gateway.storage.maintenance import (
     ClaimLook,
     ClaimPoll,
@@ -103,6 +104,7 @@ __all__ = [
     "SweepDeliveries",
     "TakeLeases",
     "Takeover",
+    "TryWriting",
     "TurnRound",
     "Unconfirmed",
 ]

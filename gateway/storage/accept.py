@@ -213,6 +213,6 @@ def _entry(operation: Accept, incoming: Incoming) -> Entry:
     return Entry(
         incoming,
         received_at=operation.received_at,
-        came_at=operation.said_at or operation.received_at,
+        came_at=operation.said_at,
         answer_while_waiting=operation.answer_while_waiting,
     )

@@ -10,6 +10,7 @@ from typing import Any
 
 from channels.content import Content
 from gateway.storage.sql import Steps, statement
+from gateway.storage.turns import LOCK_CONVERSATIONS
 from gateway.storage.writer import Operation
 
 
@@ -70,7 +71,9 @@ class FinishTurn(Operation["Finished | None"]):
     @classmethod
     def apply(cls, operations: Sequence[FinishTurn]) -> Steps[list[Finished | None]]:
         """Finish all turns whose fence still stands."""
-        rows = yield FINISH, [operation.record() for operation in operations]
+        records = [operation.record() for operation in operations]
+        yield LOCK_CONVERSATIONS, records
+        rows = yield FINISH, records
         done = {row["id"]: row for row in rows}
         answered = [o for o in operations if o.id in done and o.answer is not None]
         if answered:

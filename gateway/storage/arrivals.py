@@ -10,6 +10,7 @@ from typing import Any
 from channels.base import Attachment, Consent, Echo, Inbound, Note
 from channels.content import Choice
 from gateway.storage import choices, consent, threads
+from gateway.storage.consent import Consent as Said
 from gateway.storage.incoming import Incoming
 from gateway.storage.sql import Steps, statement
 from gateway.storage.threads import Thread
@@ -26,7 +27,8 @@ INSERT_MESSAGES = statement(
         attachment_urls, metadata, channel_name, external_id, consent, asks)
     SELECT r.conversation_id, r.role, r.content, r.sequence_number, r.stored_at, r.has_attachments,
         r.attachment_urls, r.metadata, r.channel_name, r.external_id, r.consent, r.asks
-    FROM {r} WHERE TRUE ON CONFLICT DO NOTHING RETURNING id, conversation_id, sequence_number
+    FROM {r} WHERE TRUE ON CONFLICT (channel_name, external_id) DO NOTHING
+    RETURNING id, conversation_id, sequence_number
     """,
     conversation_id="int",
     role="text",
@@ -44,6 +46,10 @@ INSERT_MESSAGES = statement(
 
 DELETE_MESSAGES = statement(
     "DELETE FROM conversation_messages WHERE id IN (SELECT r.message_id FROM {r})", message_id="int"
+)
+
+LET_BE = statement(
+    "UPDATE conversation_messages AS m SET asks = FALSE FROM {r} WHERE m.id = r.message_id", message_id="int"
 )
 
 INSERT_ATTACHMENTS = statement(
@@ -66,8 +72,8 @@ class Entry:
 
     incoming: Incoming
     received_at: datetime
-    came_at: datetime
-    """When it first came: earlier than ``received_at`` where it waited to be understood."""
+    came_at: datetime | None
+    """When it first came, where it waited to be taken in; None where it comes now."""
     answer_while_waiting: bool
 
     thread: Thread = field(init=False)
@@ -78,6 +84,8 @@ class Entry:
     """When the turn that it asks for is due."""
     is_plain_yes: bool = False
     """An opt-in word from somebody who never opted out: "yes" is then an answer to a question of ours."""
+    is_in_vain: bool = False
+    """Whether its sender wants no message of ours: an answer could not be delivered, and none is made."""
     changes_consent: bool = False
     """Whether it says something about consent that nothing said later has overtaken."""
     choice: Choice | None = None
@@ -94,7 +102,13 @@ class Entry:
     @property
     def said_at(self) -> datetime:
         """When it was written, as far as we know."""
-        return min(self.event.sent_at or self.came_at, self.came_at)
+        came_at = self.came_at or self.received_at
+        return min(self.event.sent_at or came_at, came_at)
+
+    @property
+    def may_be_late(self) -> bool:
+        """Whether somebody may have said something since, although it arrives only now."""
+        return self.came_at is not None or self.event.sent_at is not None
 
     @property
     def consent(self) -> Consent | None:
@@ -135,6 +149,9 @@ def accept_messages(entries: Sequence[Entry]) -> Steps[None]:
     stored = [entry for entry in entries if entry.is_stored]
     for entry in stored:
         _advance(entry)
+    in_vain = [{"message_id": entry.message_id} for entry in stored if entry.is_in_vain]
+    if in_vain:
+        yield LET_BE, in_vain
     attachments = [record for entry in stored for record in _attachments(entry)]
     if attachments:
         yield INSERT_ATTACHMENTS, attachments
@@ -158,13 +175,13 @@ def _weigh_consent(entries: Sequence[Entry]) -> None:
     state: dict[int, tuple[bool, datetime | None]] = {}
     for entry in entries:
         thread = entry.thread
-        opted_out, consent_at = state.get(
-            thread.id, (thread.opted_out or thread.marketing_opted_out, thread.consent_at)
-        )
+        stored = (thread.consent.stops_what_we_begin, thread.consent.said_at)
+        opted_out, said_at = state.get(thread.id, stored)
         if entry.consent is Consent.OPT_IN and not opted_out:
             entry.is_plain_yes = True
         elif entry.consent in (Consent.OPT_OUT, Consent.OPT_IN):
-            entry.changes_consent = consent_at is None or entry.said_at >= consent_at
+            # What comes live counts in the order in which it comes, whatever the clocks of two processes say.
+            entry.changes_consent = not entry.may_be_late or said_at is None or entry.said_at >= said_at
             if entry.changes_consent:
                 state[thread.id] = entry.consent is Consent.OPT_OUT, entry.said_at
 
@@ -287,7 +304,7 @@ def _advance(entry: Entry) -> None:
     if entry.asks:
         _make_due(entry)
     elif entry.changes_consent:
-        thread.opted_out = entry.consent is Consent.OPT_OUT
+        thread.consent = Said(entry.consent is Consent.OPT_OUT, said_at=entry.said_at)
         if thread.opted_out:
             thread.drop_waiting(answered=entry.sequence_number)
 
@@ -296,8 +313,8 @@ def _make_due(entry: Entry) -> None:
     thread = entry.thread
     waiting_before = thread.has_waiting
     thread.last_user_sequence = entry.sequence_number
-    if thread.opted_out:  # an answer could not be delivered: it is on record, and waits for nothing
-        thread.answered_sequence = entry.sequence_number
+    if thread.opted_out:
+        entry.is_in_vain, thread.answered_sequence = True, entry.sequence_number
         return
     if not thread.bot_answers(entry.answer_while_waiting):
         return

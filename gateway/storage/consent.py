@@ -1,13 +1,43 @@
-"""Who wants no messages: consent by channel and address, and what it does to deliveries that wait."""
+"""Who wants no messages: consent by channel and address, and what it does to turns and deliveries that wait."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
-from channels.base import Consent, Preference, Scope
+from channels.base import Consent as Word
+from channels.base import Preference, Scope
 from gateway.storage.identities import ALIAS_OF
 from gateway.storage.sql import Steps, statement
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """What somebody has said about messages of ours."""
+
+    opted_out: bool = False
+    """They want none."""
+    marketing_opted_out: bool = False
+    """They want none that we begin."""
+    said_at: datetime | None = None
+
+    @property
+    def stops_what_we_begin(self) -> bool:
+        """Whether we may not write first."""
+        return self.opted_out or self.marketing_opted_out
+
+
+UNSAID = Consent()
+
+READ = statement(
+    """
+    SELECT a.channel_name, a.address, a.opted_out_at, a.marketing_opted_out_at, a.consent_at FROM addresses AS a
+    JOIN {r} ON a.channel_name = r.channel_name AND a.address = r.address
+    """,
+    channel_name="text",
+    address="text",
+)
 
 SET_CONSENT = statement(
     """
@@ -15,7 +45,9 @@ SET_CONSENT = statement(
     SELECT r.channel_name, r.address, r.opted_out_at, r.consent_at FROM {r} WHERE TRUE
     ORDER BY r.channel_name, r.address
     ON CONFLICT (channel_name, address)
-    DO UPDATE SET opted_out_at = excluded.opted_out_at, consent_at = excluded.consent_at,
+    DO UPDATE SET opted_out_at = excluded.opted_out_at,
+        consent_at = CASE WHEN addresses.consent_at > excluded.consent_at THEN addresses.consent_at
+            ELSE excluded.consent_at END,
         marketing_opted_out_at = CASE WHEN excluded.opted_out_at IS NULL THEN NULL
             ELSE addresses.marketing_opted_out_at END
     """,
@@ -47,9 +79,38 @@ STOP_TURNS = statement(
 )
 
 
-def record(said: Sequence[tuple[str, str, Consent | None, datetime]]) -> Steps[None]:
-    """Set what each (channel, address) said last; an opt-out cancels what waits for it, a person's words too."""
-    last = {(channel_name, address): (consent, at) for channel_name, address, consent, at in said}
+# A platform's word that is older than the customer's own is no news.
+REFUSE = statement(
+    """
+    INSERT INTO addresses (channel_name, address, opted_out_at, consent_at)
+    SELECT r.channel_name, r.address, r.opted_out_at, r.opted_out_at FROM {r} WHERE TRUE
+    ORDER BY r.channel_name, r.address
+    ON CONFLICT (channel_name, address)
+    DO UPDATE SET opted_out_at = excluded.opted_out_at, consent_at = excluded.consent_at
+    WHERE addresses.consent_at IS NULL OR addresses.consent_at <= excluded.consent_at
+    RETURNING channel_name, address
+    """,
+    channel_name="text",
+    address="text",
+    opted_out_at="time",
+)
+
+
+def of(addresses: Iterable[tuple[str, str]]) -> Steps[Mapping[tuple[str, str], Consent]]:
+    """Return what these (channel, address) have said, where they have said anything."""
+    asked = [{"channel_name": name, "address": address} for name, address in dict.fromkeys(addresses)]
+    rows = (yield READ, asked) if asked else []
+    return {
+        (row["channel_name"], row["address"]): Consent(
+            row["opted_out_at"] is not None, row["marketing_opted_out_at"] is not None, row["consent_at"]
+        )
+        for row in rows
+    }
+
+
+def record(said: Sequence[tuple[str, str, Word | None, datetime]]) -> Steps[None]:
+    """Set what each (channel, address) said last; an opt-out stops what waits for it, a person's words too."""
+    last = {(channel_name, address): (word, at) for channel_name, address, word, at in said}
     if not last:
         return
     yield (
@@ -58,20 +119,21 @@ def record(said: Sequence[tuple[str, str, Consent | None, datetime]]) -> Steps[N
             {
                 "channel_name": name,
                 "address": address,
-                "opted_out_at": at if consent is Consent.OPT_OUT else None,
+                "opted_out_at": at if word is Word.OPT_OUT else None,
                 "consent_at": at,
             }
-            for (name, address), (consent, at) in last.items()
+            for (name, address), (word, at) in last.items()
         ],
     )
-    out = [
-        {"channel_name": channel_name, "address": address}
-        for channel_name, address, consent, _ in said
-        if consent is Consent.OPT_OUT
-    ]
-    if out:
-        # Even where START follows in the same batch: what was queued before STOP stays cancelled.
-        yield CANCEL_WAITING, out
+    # Even where START follows in the same batch: what was queued before STOP stays cancelled.
+    yield from _stop([(name, address) for name, address, word, _ in said if word is Word.OPT_OUT])
+
+
+def _stop(addresses: Sequence[tuple[str, str]]) -> Steps[None]:
+    if addresses:
+        records = [{"channel_name": name, "address": address} for name, address in dict.fromkeys(addresses)]
+        yield STOP_TURNS, records
+        yield CANCEL_WAITING, records
 
 
 SET_MARKETING = statement(
@@ -94,10 +156,11 @@ def refused(said: Sequence[tuple[str, str, datetime, Scope]]) -> Steps[None]:
 
     Where that is every message, nothing more is said and no turn runs.
     """
-    everything = [(name, address, at) for name, address, at, scope in said if scope is Scope.ALL]
+    everything = {(name, address): at for name, address, at, scope in said if scope is Scope.ALL}
     if everything:
-        yield from record([(name, address, Consent.OPT_OUT, at) for name, address, at in everything])
-        yield STOP_TURNS, [{"channel_name": name, "address": address} for name, address, _ in everything]
+        records = [{"channel_name": n, "address": a, "opted_out_at": at} for (n, a), at in everything.items()]
+        rows = yield REFUSE, records
+        yield from _stop([(row["channel_name"], row["address"]) for row in rows])
     yield from _set_marketing({(name, address): at for name, address, at, scope in said if scope is Scope.MARKETING})
 
 
@@ -105,7 +168,7 @@ def record_preferences(told: Sequence[tuple[str, Preference, datetime]]) -> Step
     """Keep what customers told the platform about messages that we begin: (channel, preference, when)."""
     yield from _set_marketing(
         {
-            (name, preference.identity or preference.sender): at if preference.consent is Consent.OPT_OUT else None
+            (name, preference.identity or preference.sender): at if preference.consent is Word.OPT_OUT else None
             for name, preference, at in told
         }
     )

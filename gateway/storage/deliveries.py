@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import zip_longest
 from typing import Any
 
 from channels.content import Content
 from gateway.storage.sql import Steps, load_json, statement
+from gateway.storage.statuses import CANCEL_REST
 from gateway.storage.writer import OneByOne
 
 PACE_HORIZON = timedelta(milliseconds=50)
@@ -70,81 +72,116 @@ class ClaimDeliveries(OneByOne[Claimed]):
     at_most: int
     """How many this process can take now, of all channels together."""
 
+    expired_before: datetime
+    """What was queued before this is not sent any more."""
+
     def steps(self) -> Steps[Claimed]:
         states = yield CHANNELS, [{"channel_name": pace.channel_name} for pace in self.channels]
-        open_states = {
-            s["channel_name"]: s for s in states if s["paused_until_at"] is None or s["paused_until_at"] <= self.now
-        }
-        wanted = [p for p in self.channels if p.channel_name in open_states]
-        if not wanted:
-            return Claimed()
-        heads = yield (
-            HEADS,
-            [
-                {
-                    "channel_name": p.channel_name,
-                    "now": self.now,
-                    "at_most": 1 if open_states[p.channel_name]["pause_attempts"] else self.at_most,
-                }
-                for p in wanted
-            ],
-        )
-        stopped = [row for row in heads if _stop_reason(row)]
-        if stopped:
-            yield CANCEL, [{"id": row["id"], "reason": _stop_reason(row)} for row in stopped]
-        going = [row for row in heads if not _stop_reason(row)]
-        return (yield from self._take(going, open_states))
+        by_name = {state["channel_name"]: state for state in states}
+        slots = [
+            _Slots(pace, by_name[pace.channel_name], self.now)
+            for pace in self.channels
+            if pace.channel_name in by_name and not _is_paused(by_name[pace.channel_name], self.now)
+        ]
+        heads: list[list[Mapping[str, Any]]] = []
+        for slot in slots:
+            wanted = min(slot.count, self.at_most)
+            heads.append((yield from self._heads(slot, wanted)) if wanted else [])
+        # The first of each channel, then the second of each: a busy channel does not hold up others.
+        rows = [row for rank in zip_longest(*heads) for row in rank if row is not None]
+        stopped = [row for row in rows if self._stop(row) is not None]
+        yield from self._end(stopped)
+        going = [row for row in rows if self._stop(row) is None][: self.at_most]
+        claimed = yield from self._take(going, {slot.channel_name: slot for slot in slots})
+        waiting = [slot.next_at for slot, found in zip(slots, heads, strict=True) if found or not slot.count]
+        more_at = self.now if stopped else min((at for at in waiting if at > self.now), default=None)
+        return Claimed(claimed, more_at)
 
-    def _take(self, rows: Sequence[Mapping[str, Any]], states: Mapping[str, Mapping[str, Any]]) -> Steps[Claimed]:
-        paces = {pace.channel_name: pace for pace in self.channels}
-        next_at = {name: max(state["next_send_at"] or self.now, self.now) for name, state in states.items()}
-        taken: dict[str, datetime] = {}
-        paced: set[str] = set()
-        for row in rows:  # the first of each channel, then the second of each: a busy channel does not hold up others
-            name = row["channel_name"]
-            if next_at[name] > self.now + PACE_HORIZON:
-                paced.add(name)
-            elif len(taken) < self.at_most:
-                taken[row["id"]] = next_at[name]
-                next_at[name] += timedelta(seconds=1 / paces[name].rate_per_s)
-        more_at = min((next_at[name] for name in paced), default=None)
-        if not taken:
-            return Claimed(more_at=more_at)
-        claimed = yield (
+    def _heads(self, slot: _Slots, at_most: int) -> Steps[list[Mapping[str, Any]]]:
+        """Read the deliveries of one channel that are due and first in their conversation."""
+        rows = yield HEADS, [{"channel_name": slot.channel_name, "now": self.now, "at_most": at_most}]
+        return list(rows)
+
+    def _stop(self, row: Mapping[str, Any]) -> tuple[str, str] | None:
+        """Return how a delivery ends that must not be sent, and why; None where it may be."""
+        if row["opted_out_at"] is not None:
+            return "cancelled", "opted_out"
+        if row["mode"] == "human" and row["role"] == "assistant":
+            return "cancelled", "taken_over"
+        if row["queued_at"] < self.expired_before:
+            return "failed", "expired"
+        return None
+
+    def _end(self, rows: Sequence[Mapping[str, Any]]) -> Steps[None]:
+        endings = [(row, ending) for row in rows if (ending := self._stop(row)) is not None]
+        if not endings:
+            return
+        yield END, [{"id": row["id"], "status": status, "reason": reason} for row, (status, reason) in endings]
+        failed = [row for row, (status, _) in endings if status == "failed"]
+        if failed:
+            yield CANCEL_REST, [{"message_id": row["message_id"], "part": row["part"]} for row in failed]
+
+    def _take(
+        self, rows: Sequence[Mapping[str, Any]], slots: Mapping[str, _Slots]
+    ) -> Steps[tuple[ClaimedDelivery, ...]]:
+        if not rows:
+            return ()
+        taken = yield (
             TAKE,
             [
-                {"id": id_, "lease_owner": self.lease_owner, "lease_expires_at": self.lease_expires_at, "now": self.now}
-                for id_ in taken
-            ],
-        )
-        used = {row["channel_name"] for row in rows if row["id"] in taken}
-        probed = {name for name in used if states[name]["pause_attempts"]}
-        yield (
-            SET_PACE,
-            [
                 {
-                    "channel_name": name,
-                    "next_send_at": next_at[name],
-                    "paused_until_at": self.now + PROBE if name in probed else None,
+                    "id": row["id"],
+                    "lease_owner": self.lease_owner,
+                    "lease_expires_at": self.lease_expires_at,
+                    "now": self.now,
                 }
-                for name in used
+                for row in rows
             ],
         )
-        mine = {row["id"] for row in claimed}
+        mine = {row["id"] for row in taken}
+        going = [(row, slots[row["channel_name"]]) for row in rows if row["id"] in mine]
         deliveries = tuple(
-            claimed_delivery(row, self.lease_owner, taken[row["id"]], probes=row["channel_name"] in probed)
-            for row in rows
-            if row["id"] in mine
+            claimed_delivery(row, self.lease_owner, slot.take(), probes=slot.probes) for row, slot in going
         )
-        return Claimed(deliveries, more_at)
+        used = {slot.channel_name: slot for _, slot in going}
+        if used:
+            yield SET_PACE, [slot.record(self.now) for slot in used.values()]
+        return deliveries
 
 
-def _stop_reason(row: Mapping[str, Any]) -> str | None:
-    if row["opted_out_at"] is not None:
-        return "opted_out"
-    if row["mode"] == "human" and row["role"] == "assistant":
-        return "taken_over"
-    return None
+class _Slots:
+    """When one channel's next deliveries may leave."""
+
+    def __init__(self, pace: Pace, state: Mapping[str, Any], now: datetime) -> None:
+        self.channel_name = pace.channel_name
+        self.probes = bool(state["pause_attempts"])
+        """Whether the channel was paused: then one delivery finds out whether it works again."""
+        self._step = timedelta(seconds=1 / pace.rate_per_s)
+        self._until = now + PACE_HORIZON
+        planned = state["next_send_at"] or now
+        # What lies further ahead than a pace can have put it comes from a clock that has been set back since.
+        self.next_at = planned if now < planned <= self._until + self._step else now
+
+    @property
+    def count(self) -> int:
+        """How many may be claimed now."""
+        if self.next_at > self._until:
+            return 0
+        return 1 if self.probes else 1 + (self._until - self.next_at) // self._step
+
+    def take(self) -> datetime:
+        """Return when the next one leaves."""
+        at, self.next_at = self.next_at, self.next_at + self._step
+        return at
+
+    def record(self, now: datetime) -> dict[str, Any]:
+        """Describe what all processes have to know now."""
+        paused_until = now + PROBE if self.probes else None
+        return {"channel_name": self.channel_name, "next_send_at": self.next_at, "paused_until_at": paused_until}
+
+
+def _is_paused(state: Mapping[str, Any], now: datetime) -> bool:
+    return state["paused_until_at"] is not None and state["paused_until_at"] > now
 
 
 def claimed_delivery(row: Mapping[str, Any], lease_owner: str, send_at: datetime, *, probes: bool) -> ClaimedDelivery:
@@ -181,34 +218,33 @@ DELIVERY_COLUMNS = """
     d.resends, d.queued_at, d.called_at, d.role, d.message_id, d.part, c.customer_wrote_at
 """
 
-# A head is the first of its conversation that is not settled. The limit is the channel's own, so each channel's
-# heads are cut off by a rank computed over the ones that are due.
+# A head is the first of its conversation that is not settled. The look-ups in the record, of which there is one, let
+# the index give the heads in their order: it is read no further than the limit, however much is queued.
 HEADS = statement(
     f"""
-    SELECT * FROM (
-        SELECT {DELIVERY_COLUMNS}, c.mode, a.opted_out_at, r.at_most,
-            ROW_NUMBER() OVER (PARTITION BY d.channel_name ORDER BY d.next_attempt_at, d.id) AS place
-        FROM deliveries AS d
-        JOIN {{r}} ON d.channel_name = r.channel_name AND d.status = 'queued' AND d.next_attempt_at <= r.now
-        JOIN chat_conversations AS c ON c.id = d.conversation_id
-        LEFT JOIN addresses AS a ON a.channel_name = d.channel_name AND a.address = d.recipient
-        WHERE NOT EXISTS (
-            SELECT 1 FROM deliveries AS e WHERE e.conversation_id = d.conversation_id
-            AND e.status IN ('queued', 'sending', 'unconfirmed')
-            AND (e.sequence_number, e.part) < (d.sequence_number, d.part))
-    ) AS heads WHERE place <= at_most ORDER BY place, channel_name
+    SELECT {DELIVERY_COLUMNS}, c.mode, a.opted_out_at FROM deliveries AS d
+    JOIN chat_conversations AS c ON c.id = d.conversation_id
+    LEFT JOIN addresses AS a ON a.channel_name = d.channel_name AND a.address = d.recipient
+    WHERE d.channel_name = (SELECT r.channel_name FROM {{r}}) AND d.status = 'queued'
+    AND d.next_attempt_at <= (SELECT r.now FROM {{r}})
+    AND NOT EXISTS (
+        SELECT 1 FROM deliveries AS e WHERE e.conversation_id = d.conversation_id
+        AND e.status IN ('queued', 'sending', 'unconfirmed')
+        AND (e.sequence_number, e.part) < (d.sequence_number, d.part))
+    ORDER BY d.next_attempt_at, d.id LIMIT (SELECT r.at_most FROM {{r}})
     """,
     channel_name="text",
     now="time",
     at_most="int",
 )
 
-CANCEL = statement(
+END = statement(
     """
-    UPDATE deliveries AS d SET status = 'cancelled', error_code = r.reason, next_attempt_at = NULL
+    UPDATE deliveries AS d SET status = r.status, error_code = r.reason, next_attempt_at = NULL
     FROM {r} WHERE d.id = r.id AND d.status = 'queued'
     """,
     id="text",
+    status="text",
     reason="text",
 )
 

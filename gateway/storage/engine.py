@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +45,21 @@ def make_engine(url: str) -> AsyncEngine:
     )
 
 
+def make_private(path: Path) -> None:
+    """Make a SQLite file for its owner's eyes only, where there is none yet: whoever embeds us has another umask.
+
+    The files that SQLite puts beside it get the same mode.
+    """
+    with contextlib.suppress(OSError):  # it is there already; or SQLite says itself what is wrong
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+
+
 def _sqlite_engine(path: Path) -> AsyncEngine:
     engine = create_async_engine(f"sqlite+aiosqlite:///{path}", connect_args={"timeout": 5})
+
+    @event.listens_for(engine.sync_engine, "do_connect")
+    def hide(*_: Any) -> None:
+        make_private(path)
 
     @event.listens_for(engine.sync_engine, "connect")
     def configure(connection: Any, _: Any) -> None:

@@ -75,6 +75,7 @@ MOVE_CONSENT = statement(
 READDRESS = statement(
     """
     UPDATE deliveries AS d SET recipient = r.new_sender FROM {r} WHERE d.conversation_id = r.id AND d.status = 'queued'
+    AND d.status IN ('queued', 'sending', 'unconfirmed')
     """,
     id="int",
     new_sender="text",

@@ -64,7 +64,7 @@ UNCONFIRM = statement(
     """
     UPDATE deliveries AS d SET status = 'unconfirmed', unconfirmed_at = r.now, lease_owner = NULL,
         lease_expires_at = NULL, attempts = d.attempts + 1
-    FROM {r} WHERE d.status = 'sending' RETURNING {d.}id
+    FROM {r} WHERE d.status = 'sending' AND d.status IN ('sending', 'unconfirmed', 'failed') RETURNING {d.}id
     """,
     now="time",
 )
@@ -226,7 +226,9 @@ REQUEUE = statement(
     """
     UPDATE deliveries AS d SET status = 'queued', attempts = 0, resends = 0, next_attempt_at = w.now,
         queued_at = w.now, error_code = NULL, error_message = NULL, dropped_at = NULL, unconfirmed_at = NULL,
-        external_id = NULL, sent_at = NULL
+        earlier_ids = CASE WHEN d.external_id IS NULL THEN d.earlier_ids
+            ELSE COALESCE(d.earlier_ids || ' ', '') || d.external_id END,
+        external_id = NULL, sent_at = NULL, silenced = NULL
     FROM (SELECT f.id, f.message_id, f.part, r.now FROM deliveries AS f JOIN {r} ON f.id = r.id
         WHERE f.status = 'failed') AS w
     WHERE d.id = w.id OR (d.message_id = w.message_id AND d.part > w.part AND d.status = 'cancelled'

@@ -10,9 +10,11 @@ from typing import Any
 
 from channels.base import Scope
 from gateway.storage import consent, identities
-from gateway.storage.sql import Steps, statement
+from gateway.storage.sql import Steps, lock_in_order, statement
 from gateway.storage.statuses import CANCEL_REST
 from gateway.storage.writer import Operation
+
+LOCK_DELIVERIES = lock_in_order("deliveries", "id", "text")
 
 
 class Outcome(StrEnum):
@@ -62,7 +64,9 @@ class SettleDelivery(Operation[bool]):
     @classmethod
     def apply(cls, operations: Sequence[SettleDelivery]) -> Steps[list[bool]]:
         """Settle deliveries that are still leased to the claim that names them."""
-        rows = yield SETTLE, [operation.record() for operation in operations]
+        records = [operation.record() for operation in operations]
+        yield LOCK_DELIVERIES, records
+        rows = yield SETTLE, records
         settled = {row["id"]: row for row in rows}
         failed = [row for row in rows if row["status"] == "failed"]
         if failed:
@@ -122,15 +126,23 @@ _STATUS = {
 }
 
 # A callback may have been faster: then the delivery is not `sending` any more, its status stands, and only the id
-# that the response brought is added. `unconfirmed` is settled through here as well, by whoever looked it up.
+# that the response brought is added. `unconfirmed` is settled through here as well, by whoever looked it up. What a
+# person has silenced meanwhile is not sent again.
 SETTLE = statement(
     """
     UPDATE deliveries AS d SET
-        status = CASE WHEN d.status IN ('sending', 'unconfirmed') THEN r.status ELSE d.status END,
+        status = CASE WHEN d.status NOT IN ('sending', 'unconfirmed') THEN d.status
+            WHEN r.status = 'queued' AND d.silenced IS NOT NULL
+            THEN CASE WHEN r.resent = 1 THEN 'failed' ELSE 'cancelled' END
+            ELSE r.status END,
         external_id = COALESCE(d.external_id, r.external_id),
-        error_code = CASE WHEN d.status IN ('sending', 'unconfirmed') THEN r.error_code ELSE d.error_code END,
+        error_code = CASE WHEN d.status NOT IN ('sending', 'unconfirmed') THEN d.error_code
+            WHEN r.status = 'queued' AND d.silenced IS NOT NULL
+            THEN CASE WHEN r.resent = 1 THEN 'outcome_unknown' ELSE d.silenced END
+            ELSE r.error_code END,
         error_message = CASE WHEN d.status IN ('sending', 'unconfirmed') THEN r.error_message ELSE d.error_message END,
-        next_attempt_at = CASE WHEN d.status IN ('sending', 'unconfirmed') THEN r.next_attempt_at ELSE NULL END,
+        next_attempt_at = CASE WHEN d.status IN ('sending', 'unconfirmed') AND d.silenced IS NULL
+            THEN r.next_attempt_at ELSE NULL END,
         sent_at = COALESCE(d.sent_at, r.sent_at),
         unconfirmed_at = CASE WHEN d.status IN ('sending', 'unconfirmed') THEN r.unconfirmed_at ELSE NULL END,
         attempts = d.attempts + r.counted, resends = d.resends + r.resent,

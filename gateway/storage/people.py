@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from channels.base import Control
-from gateway.storage import threads
+from gateway.storage import consent, threads
 from gateway.storage.answers import INSERT_ANSWERS, INSERT_DELIVERIES, Answer, answer_record, delivery_records
 from gateway.storage.identities import ALIAS_OF
-from gateway.storage.sql import Steps, statement
+from gateway.storage.sql import Steps, lock_in_order, statement
 from gateway.storage.writer import OneByOne, Operation
 
 
@@ -60,6 +60,8 @@ READ = statement(
     conversation_id="text",
 )
 
+LOCK_NAMED = lock_in_order("chat_conversations", "conversation_id", "text")
+
 _SPEAKER = "{c.}id, {c.}conversation_id, {c.}mode, {c.}assigned_to, {c.}due_at"
 _FENCED = """
     fence = c.fence + 1, input_sequence = NULL, lease_owner = NULL, lease_expires_at = NULL, turn_attempts = 0,
@@ -90,13 +92,11 @@ class Resume(Operation["Speaker | None"]):
     @classmethod
     def apply(cls, operations: Sequence[Resume]) -> Steps[list[Speaker | None]]:
         """Resume all that exist."""
-        rows = yield (
-            RESUME,
-            [
-                {"conversation_id": o.conversation_id, "now": o.now, "answer_waiting": o.answer_waiting}
-                for o in operations
-            ],
-        )
+        records = [
+            {"conversation_id": o.conversation_id, "now": o.now, "answer_waiting": o.answer_waiting} for o in operations
+        ]
+        yield LOCK_NAMED, records
+        rows = yield RESUME, records
         resumed = {row["conversation_id"]: _speaker(row, changed=True) for row in rows}
         return [resumed.get(operation.conversation_id) for operation in operations]
 
@@ -132,7 +132,9 @@ class Close(Operation["Speaker | None"]):
     @classmethod
     def apply(cls, operations: Sequence[Close]) -> Steps[list[Speaker | None]]:
         """Close all that exist."""
-        rows = yield CLOSE, [{"conversation_id": o.conversation_id, "now": o.now} for o in operations]
+        records = [{"conversation_id": o.conversation_id, "now": o.now} for o in operations]
+        yield LOCK_NAMED, records
+        rows = yield CLOSE, records
         yield from threads.silence_bot([row["id"] for row in rows], "closed")
         closed = {row["conversation_id"]: _speaker(row, changed=True) for row in rows}
         return [closed.get(operation.conversation_id) for operation in operations]
@@ -215,7 +217,11 @@ class Compose(OneByOne[Composed]):
 
     def steps(self) -> Steps[Composed]:
         row = yield from self._find_or_make()
-        if row["opted_out_at"] is not None or row["marketing_opted_out_at"] is not None:
+        if (
+            (yield from consent.of([(self.channel_name, row["address"])]))
+            .get((self.channel_name, row["address"]), consent.UNSAID)
+            .stops_what_we_begin
+        ):
             return Composed(None, None, refused="opted_out")
         [row] = yield APPEND, [{"id": row["id"], "now": self.now}]
         [message] = yield INSERT_ANSWERS, [answer_record(self.answer, row, self.now, role=self.role)]

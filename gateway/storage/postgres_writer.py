@@ -1,4 +1,8 @@
-"""The writer on PostgreSQL: one connection a lane, each transaction carries everything that its lane has waiting."""
+"""The writer on PostgreSQL: one connection a lane, each transaction carries all of one kind that its lane has waiting.
+
+One kind, because a transaction that goes on to another kind would hold the first one's rows while it waits for those
+of the second, and the door, which locks its own in order, would wait for both.
+"""
 
 from __future__ import annotations
 
@@ -21,18 +25,21 @@ Waiting = tuple[Operation[Any], "asyncio.Future[Any]"]
 LANES = ("door", "work")
 CONNECT_TIMEOUT_S = 3.0
 COMMAND_TIMEOUT_S = 10.0
-BATCH_LOCK_TIMEOUT_S = 1.0  # a row locked for longer leaves the batch, so that it does not hold up the others
+CLOSE_TIMEOUT_S = 3.0  # a server that hangs must not keep a process beyond its promised 30 s
+# A row locked for over a second leaves the batch, so that it does not hold up the others; what PostgreSQL itself finds
+# to be a deadlock, after its deadlock_timeout of 1 s, is rerun before that.
+BATCH_LOCK_TIMEOUT_S = 1.5
 ALONE_LOCK_TIMEOUT_S = 5.0
 ALONE_CONNECTIONS = 6
 MAX_RERUNS = 5
 
-# What the server says about an operation's own data; classes of
-# https://www.postgresql.org/docs/16/errcodes-appendix.html
-CONTENT = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)  # 22, 23
 RERUN = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 BUSY = (*RERUN, asyncpg.LockNotAvailableError)
-# Everything else that it says is about itself: the network, the disk, a standby, a missing database, table or right.
-AWAY = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError, asyncpg.PostgresError)
+DISCONNECTED = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+# What the server says about itself: the connection, a standby, a right, a missing database or table, its resources,
+# its operator, its disk, a fault of its own. Everything else is about an operation's own data. Classes of
+# https://www.postgresql.org/docs/16/errcodes-appendix.html
+ABOUT_ITSELF = frozenset({"08", "25", "28", "3D", "42", "53", "57", "58", "F0", "XX"})
 
 
 class PostgresWriter:
@@ -45,6 +52,8 @@ class PostgresWriter:
         self._alone_slots = asyncio.Semaphore(ALONE_CONNECTIONS)
         self._alone: set[asyncio.Task[bool]] = set()
         self._behind: dict[str, asyncio.Task[bool]] = {}
+        self._pending: set[asyncio.Future[Any]] = set()
+        self.writable = True
 
     async def open(self) -> None:
         """Start the lanes; each connects with its first batch, and again after a failure."""
@@ -53,21 +62,27 @@ class PostgresWriter:
         ]
 
     async def close(self) -> None:
-        """Commit what was submitted, then disconnect."""
+        """Commit what was submitted, as far as the server answers in time, then disconnect."""
         if not self._lanes:
             return
-        for queue in self._queues.values():
-            await queue.join()
-        if self._alone:
-            await asyncio.gather(*self._alone)
-        await end(self._lanes)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                for queue in self._queues.values():
+                    await queue.join()
+                if self._alone:
+                    await asyncio.gather(*self._alone)
+        await end((*self._lanes, *self._alone))
         self._lanes = []
+        for future in [future for future in self._pending if not future.done()]:
+            future.set_exception(StorageUnavailable("the writer is closed"))
 
     async def run(self, operation: Operation[R]) -> R:
         """Commit the operation together with whatever else waits in its lane."""
         if not self._lanes:
             raise StorageUnavailable("the writer is closed")
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._pending.add(future)
+        future.add_done_callback(self._pending.discard)
         self._queues[operation.lane].put_nowait((operation, future))
         return await future
 
@@ -83,19 +98,28 @@ class PostgresWriter:
             await _disconnect(connection)
 
     async def _serve(self, connection: Any, batch: Sequence[Waiting]) -> Any:
-        """Commit a batch; returns the connection to use next, or None to connect again."""
-        if not batch:
-            return connection
+        """Commit a batch kind by kind; returns the connection to use next, or None to connect again."""
+        for _, places in by_kind([operation for operation, _ in batch]):
+            connection = await self._serve_kind(connection, [batch[place] for place in places])
+        return connection
+
+    async def _serve_kind(self, connection: Any, batch: Sequence[Waiting]) -> Any:
         try:
             connection = connection or await self._connect(BATCH_LOCK_TIMEOUT_S)
             outcomes = await _transact(connection, [operation for operation, _ in batch])
+        except asyncio.CancelledError:  # the storage closes, and the server has not answered in time
+            if connection is not None:
+                connection.terminate()
+            raise
         except Exception as error:  # noqa: BLE001  the caller of the operation decides what its failure means
             if _is_away(error):
+                self.writable = False
                 _fail(batch, _unavailable(error))
                 await _disconnect(connection)
                 return None
             self._take_apart(batch, error)
             return connection
+        self.writable = True
         for (_, future), outcome in zip(batch, outcomes, strict=True):
             if not future.done():
                 future.set_result(outcome)
@@ -186,12 +210,7 @@ async def _transact(connection: Any, operations: Sequence[Operation[Any]]) -> li
 
 
 async def _apply(connection: Any, operations: Sequence[Operation[Any]]) -> list[Any]:
-    outcomes: list[Any] = [None] * len(operations)
-    for kind, places in by_kind(operations):
-        results = await _drive(connection, kind.apply([operations[place] for place in places]))
-        for place, result in zip(places, results, strict=True):
-            outcomes[place] = result
-    return outcomes
+    return await _drive(connection, type(operations[0]).apply(operations))
 
 
 async def _drive(connection: Any, steps: Steps[list[R]]) -> list[R]:
@@ -207,12 +226,14 @@ async def _drive(connection: Any, steps: Steps[list[R]]) -> list[R]:
 
 async def _disconnect(connection: Any) -> None:
     if connection is not None:
-        with contextlib.suppress(*AWAY):
+        with contextlib.suppress(*DISCONNECTED, asyncpg.PostgresError):
             await connection.close(timeout=1)
 
 
 def _is_away(error: Exception) -> bool:
-    return isinstance(error, AWAY) and not isinstance(error, (*CONTENT, *BUSY))
+    if isinstance(error, asyncpg.PostgresError):
+        return not isinstance(error, BUSY) and (error.sqlstate or "XX")[:2] in ABOUT_ITSELF
+    return isinstance(error, DISCONNECTED)
 
 
 def _unavailable(error: BaseException) -> StorageUnavailable:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import queue
 import sqlite3
 import threading
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from gateway.storage.engine import make_private
 from gateway.storage.errors import StorageUnavailable
 from gateway.storage.sql import Steps, decode_row, encode
 from gateway.storage.writer import MAX_BATCH, Operation, by_kind
@@ -36,6 +38,7 @@ class SqliteWriter:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._connection: sqlite3.Connection | None = None
+        self.writable = True
 
     async def open(self) -> None:
         """Start the thread; the database itself is opened by the first batch, and again after a failure."""
@@ -67,8 +70,7 @@ class SqliteWriter:
             if batch:
                 outcomes = self._transact([operation for operation, _ in batch])
                 self._report(batch, outcomes)
-        if self._connection is not None:
-            self._connection.close()
+        self._disconnect()
 
     def _collect(self) -> tuple[list[Waiting], bool]:
         first = self._queue.get()
@@ -94,11 +96,14 @@ class SqliteWriter:
             for kind, places in by_kind(operations):
                 self._apply(connection, kind, places, operations, outcomes)
             connection.execute("COMMIT")
-        except sqlite3.Error as error:
+        except Exception as error:  # noqa: BLE001  all who wait learn of it, and the thread goes on with the next batch
             self._disconnect()
-            unavailable = StorageUnavailable(f"SQLite: {error}")
+            self.writable = False
+            said = str(error) if isinstance(error, sqlite3.Error) else type(error).__name__
+            unavailable = StorageUnavailable(f"SQLite: {said}")
             unavailable.__cause__ = error
             return [unavailable] * len(operations)
+        self.writable = True
         return outcomes
 
     def _apply(
@@ -127,6 +132,8 @@ class SqliteWriter:
         connection.execute("SAVEPOINT attempt")
         try:
             results = _drive(connection, kind.apply(group))
+            if len(results) != len(group):
+                raise RuntimeError(f"{kind.__name__}: {len(results)} results of {len(group)} operations")
         except sqlite3.OperationalError:
             raise  # the file, the disk or the lock: not this operation's fault
         except Exception as error:  # noqa: BLE001  the caller of the operation decides what its failure means
@@ -145,6 +152,7 @@ class SqliteWriter:
 
     def _connect(self) -> sqlite3.Connection:
         if self._connection is None:
+            make_private(self._path)
             connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
             for pragma in PRAGMAS:
                 connection.execute(f"PRAGMA {pragma}")
@@ -155,7 +163,8 @@ class SqliteWriter:
     def _disconnect(self) -> None:
         if self._connection is not None:
             connection, self._connection = self._connection, None
-            connection.close()  # rolls back what was open
+            with contextlib.suppress(Exception):
+                connection.close()  # rolls back what was open
 
 
 def _drive(connection: sqlite3.Connection, steps: Steps[list[R]]) -> list[R]:
@@ -166,6 +175,9 @@ def _drive(connection: sqlite3.Connection, steps: Steps[list[R]]) -> list[R]:
         except StopIteration as stop:
             results: list[R] = stop.value
             return results
+        if step.sqlite is None:
+            rows = []
+            continue
         cursor = connection.execute(step.sqlite, (encode(records),))
         names = [column[0] for column in cursor.description or ()]
         rows = [decode_row(zip(names, row, strict=True)) for row in cursor.fetchall()]

@@ -9,7 +9,7 @@ from typing import Any
 
 from channels.base import DeliveryStatus, Event, Scope, Status, Watermark
 from gateway.storage import consent
-from gateway.storage.sql import Steps, statement
+from gateway.storage.sql import Statement, Steps, statement
 
 RANK = {"queued": 0, "sending": 0, "unconfirmed": 0, "sent": 1, "failed": 2, "delivered": 3, "read": 4}
 """A report counts where it ranks higher. A failure does so before ``delivered`` only: what arrived did not fail."""
@@ -20,17 +20,25 @@ FINAL = 9
 OUTCOME_UNKNOWN = "outcome_unknown"
 """The error code of a delivery that failed only because nobody could say whether it was sent."""
 
-FIND = statement(
-    """
-    SELECT d.id, d.status, d.error_code, d.external_id, d.channel_name, d.recipient, d.message_id, d.part, r.place
-    FROM deliveries AS d JOIN {r}
-    ON d.channel_name = r.channel_name AND (d.id = r.delivery_id OR d.external_id = r.external_id)
-    ORDER BY d.id {lock d}
-    """,
-    place="int",
-    channel_name="text",
-    delivery_id="text",
-    external_id="text",
+_FIND = """
+    SELECT d.id, d.status, d.error_code, d.external_id, d.earlier_ids, d.channel_name, d.recipient, d.message_id,
+        d.part, r.place
+    FROM {{r}} JOIN deliveries AS d ON d.channel_name = r.channel_name AND {which}
+    ORDER BY d.id {{lock d}}
+"""
+_WANTED = {"place": "int", "channel_name": "text", "delivery_id": "text", "external_id": "text"}
+# PostgreSQL combines two indexes for an OR; SQLite needs to be told which two look-ups to make.
+FIND = Statement(
+    sqlite=statement(
+        _FIND.format(
+            which="""d.id IN (r.delivery_id, (SELECT e.id FROM deliveries AS e
+                WHERE e.channel_name = r.channel_name AND e.external_id = r.external_id ORDER BY e.id LIMIT 1))"""
+        ),
+        **_WANTED,
+    ).sqlite,
+    postgres=statement(
+        _FIND.format(which="(d.id = r.delivery_id OR d.external_id = r.external_id)"), **_WANTED
+    ).postgres,
 )
 
 RAISE = statement(
@@ -62,6 +70,18 @@ RAISE_UP_TO = statement(
     up_to_at="time",
 )
 
+# What was cancelled because nobody could prove an earlier part goes on when the proof comes late.
+RELEASE_REST = statement(
+    """
+    UPDATE deliveries AS d SET status = 'queued', error_code = NULL, next_attempt_at = r.now FROM {r}
+    WHERE d.message_id = r.message_id AND d.part > r.part AND d.status = 'cancelled'
+    AND d.error_code = 'earlier_part_failed'
+    """,
+    message_id="int",
+    part="int",
+    now="time",
+)
+
 CANCEL_REST = statement(
     """
     UPDATE deliveries AS d SET status = 'cancelled', error_code = 'earlier_part_failed', next_attempt_at = NULL
@@ -86,10 +106,20 @@ class _Report:
     opted_out: Scope | None = None
     pricing: Mapping[str, Any] | None = None
 
+    def is_of_an_earlier_attempt(self, external_id: str | None) -> bool:
+        """Whether an id is of a message that was sent for this delivery before the present one."""
+        earlier = (self.row["earlier_ids"] or "").split()
+        return external_id is not None and (external_id in earlier or self.external_id not in (None, external_id))
+
+    @property
+    def proves_late(self) -> bool:
+        """Whether it arrived after all, after it had been given up for want of a proof."""
+        return bool(self.row["status"] == "failed") and self.status != "failed"
+
     @property
     def settles(self) -> bool:
         """Whether later deliveries of the conversation may go now and could not before."""
-        return bool(RANK.get(self.row["status"]) == 0)
+        return self.proves_late or RANK.get(self.row["status"]) == 0
 
 
 def apply_statuses(reports: Sequence[tuple[str, Event, datetime]]) -> Steps[list[bool | None]]:
@@ -130,12 +160,14 @@ def _start(row: dict[str, Any]) -> _Report:
 
 
 def _merge(report: _Report, event: Status, at: datetime) -> None:
+    failed = event.status is DeliveryStatus.FAILED
+    if failed and report.is_of_an_earlier_attempt(event.external_id):
+        return
     report.external_id = report.external_id or event.external_id
     report.pricing = event.pricing or report.pricing
     rank = RANK[event.status]
     if rank <= report.rank:
         return
-    failed = event.status is DeliveryStatus.FAILED
     report.status, report.rank, report.at = event.status.value, FINAL if failed else rank, at
     report.error_code = (event.error_code or "failed") if failed else None
     report.error_message = event.error_message if failed else None
@@ -160,6 +192,12 @@ def _save(raised: Sequence[_Report]) -> Steps[None]:
             for report in raised
         ],
     )
+    proved = [report for report in raised if report.proves_late]
+    if proved:
+        yield (
+            RELEASE_REST,
+            [{"message_id": r.row["message_id"], "part": r.row["part"], "now": r.at} for r in proved],
+        )
     failed = [report.row for report in raised if report.status == "failed"]
     if failed:
         yield CANCEL_REST, [{"message_id": row["message_id"], "part": row["part"]} for row in failed]

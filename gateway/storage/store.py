@@ -24,6 +24,7 @@ from gateway.storage.tables import (
     ChannelState,
     Conversation,
     Delivery,
+    Installation,
     Message,
     RejectedWebhook,
     TurnRound,
@@ -68,6 +69,11 @@ class Storage:
         """
         return await self._writer.run(operation)
 
+    @property
+    def writable(self) -> bool:
+        """Whether the last commit succeeded; ``TryWriting`` asks anew."""
+        return self._writer.writable
+
     async def migrate(self) -> str | None:
         """Apply missing migrations; returns the revision that the database had before."""
         async with _reaching_database():
@@ -91,6 +97,11 @@ class Storage:
         """
         async with self._reading() as session:
             await session.exec(text("SELECT 1"))  # type: ignore[call-overload]
+
+    async def installation_id(self) -> str | None:
+        """Return the random name that this database got when it was made."""
+        async with self._reading() as session:
+            return (await session.exec(select(Installation.id))).first()
 
     # --- conversations ---
 
@@ -266,4 +277,5 @@ def _stored(row: Message, files: Sequence[StoredAttachment]) -> StoredMessage:
         attachments=tuple(files),
         metadata=row.meta,
         external_id=row.external_id,
+        asks=row.asks or row.role != "user",
     )

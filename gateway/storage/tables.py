@@ -1,4 +1,4 @@
-"""The tables, the same on SQLite and PostgreSQL.
+"""The tables of conversations, the same on SQLite and PostgreSQL; those of what comes of them are in ``records``.
 
 Times are aware UTC. Columns that the contract names are kept to the letter; what the claims, leases and fences need
 beside them is grouped at the end of each table.
@@ -6,55 +6,23 @@ beside them is grouped at the end of each table.
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any, ClassVar
 
 from sqlalchemy import (
-    JSON,
-    BigInteger,
     CheckConstraint,
     Column,
-    Date,
     ForeignKey,
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     Text,
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
-SQLModel.metadata.naming_convention = {
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "ck": "ck_%(table_name)s_%(constraint_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-    "pk": "pk_%(table_name)s",
-}
-metadata: MetaData = SQLModel.metadata
-
-# SQLite gives row ids only to a column declared INTEGER, PostgreSQL needs BIGINT to never run out.
-BigId = BigInteger().with_variant(Integer, "sqlite")
-Json = JSON().with_variant(JSONB(), "postgresql")
-
-
-def _id() -> Any:
-    return Field(default=None, sa_column=Column(BigId, primary_key=True, autoincrement=True))
-
-
-def _json(name: str) -> Any:
-    return Field(default=None, sa_column=Column(name, Json))
-
-
-def _text(*, nullable: bool = True) -> Any:
-    return Field(default=None if nullable else "", sa_column=Column(Text, nullable=nullable))
-
-
-def _reference(target: str, *, nullable: bool = False, index: bool = False) -> Any:
-    return Field(default=None, sa_column=Column(BigId, ForeignKey(target), nullable=nullable, index=index))
+from gateway.storage.columns import BigId, json_column, reference, row_id, text_column
 
 
 class Contact(SQLModel, table=True):
@@ -62,9 +30,9 @@ class Contact(SQLModel, table=True):
 
     __tablename__: ClassVar[str] = "contacts"
 
-    id: int | None = _id()
+    id: int | None = row_id()
     contact_id: str = Field(unique=True)
-    name: str | None = _text()
+    name: str | None = text_column()
     created_at: datetime
 
 
@@ -74,10 +42,10 @@ class Address(SQLModel, table=True):
     __tablename__: ClassVar[str] = "addresses"
     __table_args__ = (UniqueConstraint("channel_name", "address"),)
 
-    id: int | None = _id()
+    id: int | None = row_id()
     channel_name: str
-    address: str = _text(nullable=False)
-    contact_id: int | None = _reference("contacts.id", nullable=True, index=True)
+    address: str = text_column(nullable=False)
+    contact_id: int | None = reference("contacts.id", nullable=True, index=True)
     opted_out_at: datetime | None = None
     consent_at: datetime | None = None
     """When they last said whether they want messages: what they said before that changes nothing any more."""
@@ -91,10 +59,10 @@ class Alias(SQLModel, table=True):
     __tablename__: ClassVar[str] = "aliases"
     __table_args__ = (UniqueConstraint("channel_name", "address"),)
 
-    id: int | None = _id()
+    id: int | None = row_id()
     channel_name: str
-    address: str = _text(nullable=False)
-    thread_key: str = _text(nullable=False)
+    address: str = text_column(nullable=False)
+    thread_key: str = text_column(nullable=False)
 
 
 class Conversation(SQLModel, table=True):
@@ -111,23 +79,24 @@ class Conversation(SQLModel, table=True):
             postgresql_where=text("due_at IS NOT NULL"),
         ),
         Index("ix_chat_conversations_last_activity_at", "last_activity_at"),
+        Index("ix_chat_conversations_address", "channel_name", "address"),
     )
 
-    id: int | None = _id()
+    id: int | None = row_id()
     conversation_id: str = Field(sa_column=Column(Text, unique=True, nullable=False))
     channel: str
     channel_name: str | None = None
-    contact_id: int | None = _reference("contacts.id", nullable=True, index=True)
+    contact_id: int | None = reference("contacts.id", nullable=True, index=True)
     lead_id: int | None = Field(default=None, sa_column=Column(BigId))
     customer_id: int | None = Field(default=None, sa_column=Column(BigId))
-    user_id: str | None = _text()
-    user_name: str | None = _text()
-    user_email: str | None = _text()
-    user_phone: str | None = _text()
+    user_id: str | None = text_column()
+    user_name: str | None = text_column()
+    user_email: str | None = text_column()
+    user_phone: str | None = text_column()
     is_active: bool = True
     mode: str = "bot"
-    assigned_to: str | None = _text()
-    platform_metadata: dict[str, Any] | None = _json("platform_metadata")
+    assigned_to: str | None = text_column()
+    platform_metadata: dict[str, Any] | None = json_column("platform_metadata")
     created_at: datetime
     last_activity_at: datetime
     total_messages: int = 0
@@ -141,10 +110,10 @@ class Conversation(SQLModel, table=True):
     answered_sequence: int = 0
 
     # Who is written to, from which of our addresses.
-    thread_key: str | None = _text()
-    address: str | None = _text()
-    account: str | None = _text()
-    identity: str | None = _text()
+    thread_key: str | None = text_column()
+    address: str | None = text_column()
+    account: str | None = text_column()
+    identity: str | None = text_column()
     """The platform's own lasting id of the person, where it has one."""
     customer_wrote_at: datetime | None = None
     """When the customer last wrote: some platforms let us answer freely only for a time."""
@@ -176,23 +145,23 @@ class Message(SQLModel, table=True):
         CheckConstraint("role IN ('user', 'assistant', 'agent', 'system')", name="role"),
     )
 
-    id: int | None = _id()
-    conversation_id: int = _reference("chat_conversations.id")
+    id: int | None = row_id()
+    conversation_id: int = reference("chat_conversations.id")
     role: str
-    content: str = _text(nullable=False)
+    content: str = text_column(nullable=False)
     sequence_number: int
     timestamp: datetime
     has_attachments: bool = False
-    attachment_urls: list[str] | None = _json("attachment_urls")
-    meta: dict[str, Any] | None = _json("metadata")
+    attachment_urls: list[str] | None = json_column("attachment_urls")
+    meta: dict[str, Any] | None = json_column("metadata")
     channel_name: str | None = None
-    external_id: str | None = _text()
+    external_id: str | None = text_column()
     model_used: str | None = None
     reasoning_effort: str | None = None
     verbosity: str | None = None
     tokens_used: int | None = None
     processing_time_ms: int | None = None
-    tool_calls: list[Any] | None = _json("tool_calls")
+    tool_calls: list[Any] | None = json_column("tool_calls")
 
     consent: str | None = None
     """Which consent keyword the whole message is, if it is one."""
@@ -216,18 +185,18 @@ class Attachment(SQLModel, table=True):
         ),
     )
 
-    id: int | None = _id()
-    message_id: int = _reference("conversation_messages.id")
+    id: int | None = row_id()
+    message_id: int = reference("conversation_messages.id")
     position: int
-    url: str = _text(nullable=False)
+    url: str = text_column(nullable=False)
     content_type: str
-    name: str | None = _text()
+    name: str | None = text_column()
     status: str = "pending"
     sha256: str | None = None
     size: int | None = Field(default=None, sa_column=Column(BigId))
     attempts: int = 0
     next_attempt_at: datetime | None = None
-    error: str | None = _text()
+    error: str | None = text_column()
 
 
 # SQLite uses a partial index only where the query repeats its condition in the same words.
@@ -258,6 +227,7 @@ class Delivery(SQLModel, table=True):
             "ix_deliveries_queued",
             "channel_name",
             "next_attempt_at",
+            "id",
             sqlite_where=text(QUEUED),
             postgresql_where=text(QUEUED),
         ),
@@ -271,18 +241,18 @@ class Delivery(SQLModel, table=True):
     )
 
     id: str = Field(primary_key=True)
-    message_id: int = _reference("conversation_messages.id")
-    conversation_id: int = _reference("chat_conversations.id")
+    message_id: int = reference("conversation_messages.id")
+    conversation_id: int = reference("chat_conversations.id")
     part: int
     channel_name: str
-    recipient: str = _text(nullable=False)
-    content: str = _text(nullable=False)
+    recipient: str = text_column(nullable=False)
+    content: str = text_column(nullable=False)
     status: str = "queued"
     attempts: int = 0
     next_attempt_at: datetime | None = None
-    external_id: str | None = _text()
+    external_id: str | None = text_column()
     error_code: str | None = None
-    error_message: str | None = _text()
+    error_message: str | None = text_column()
     created_at: datetime
     sent_at: datetime | None = None
 
@@ -290,13 +260,17 @@ class Delivery(SQLModel, table=True):
     """Its message's place in the conversation: with ``part``, the order in which deliveries leave."""
     role: str
     """``assistant`` or ``agent``: a takeover stops only the first."""
-    account: str | None = _text()
-    attachment_urls: list[str] | None = _json("attachment_urls")
-    extras: dict[str, Any] | None = _json("extras")
+    account: str | None = text_column()
+    attachment_urls: list[str] | None = json_column("attachment_urls")
+    extras: dict[str, Any] | None = json_column("extras")
     """What it shows beside text and files: choices, a place, a template (``channels.content``)."""
-    remark: str | None = _text()
+    silenced: str | None = None
+    """Why it is not sent again where it was on its way: a person has taken or closed the conversation since."""
+    earlier_ids: str | None = text_column()
+    """The external ids of earlier attempts, with spaces between: what is reported of them is old."""
+    remark: str | None = text_column()
     """What the channel says about how it was sent."""
-    pricing: dict[str, Any] | None = _json("pricing")
+    pricing: dict[str, Any] | None = json_column("pricing")
     """What the platform says that it costs."""
     queued_at: datetime
     """When it was made or last requeued: its age counts from here."""
@@ -320,14 +294,22 @@ class ChannelState(SQLModel, table=True):
     paused_until_at: datetime | None = None
     pause_reason: str | None = None
     pause_attempts: int = 0
-    poll_checkpoint: dict[str, Any] | None = _json("poll_checkpoint")
+    poll_checkpoint: dict[str, Any] | None = json_column("poll_checkpoint")
     poll_due_at: datetime | None = None
     draining_at: datetime | None = None
     """When a process last brought webhooks from its spool: what they tell about deliveries is late."""
     look_due_at: datetime | None = None
     """When the platform's side of the channel is looked at again: its credentials, its webhook."""
-    findings: list[Any] | None = _json("findings")
+    findings: list[Any] | None = json_column("findings")
     """What the last look found wrong: [{"detail", "fix"}]."""
+
+
+class Installation(SQLModel, table=True):
+    """One row that tells this database from every other, also from one that stood at its address before."""
+
+    __tablename__: ClassVar[str] = "installation"
+
+    id: str = Field(primary_key=True)
 
 
 class RejectedWebhook(SQLModel, table=True):
@@ -335,13 +317,13 @@ class RejectedWebhook(SQLModel, table=True):
 
     __tablename__: ClassVar[str] = "rejected_webhooks"
 
-    id: int | None = _id()
+    id: int | None = row_id()
     channel_name: str
     method: str
-    target: str = _text(nullable=False)
-    headers: list[Any] | None = _json("headers")
+    target: str = text_column(nullable=False)
+    headers: list[Any] | None = json_column("headers")
     body: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
-    reason: str = _text(nullable=False)
+    reason: str = text_column(nullable=False)
     received_at: datetime
     replayed_at: datetime | None = None
 
@@ -356,84 +338,8 @@ class TurnRound(SQLModel, table=True):
     )
     input_sequence: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
     round: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
-    response: dict[str, Any] | None = _json("response")
-    request_id: str | None = _text()
+    response: dict[str, Any] | None = json_column("response")
+    request_id: str | None = text_column()
     tokens_used: int | None = None
     duration_ms: int | None = None
     created_at: datetime
-
-
-class Lead(SQLModel, table=True):
-    """Somebody who may become a customer."""
-
-    __tablename__: ClassVar[str] = "leads"
-
-    id: int | None = _id()
-    name: str | None = _text()
-    phone: str | None = _text()
-    email: str | None = _text()
-    address: str | None = _text()
-    source: str | None = None
-    notes: str | None = _text()
-    status: str = "new"
-    conversation_id: int | None = _reference("chat_conversations.id", nullable=True, index=True)
-    contact_id: int | None = _reference("contacts.id", nullable=True, index=True)
-    created_at: datetime
-
-
-class Appointment(SQLModel, table=True):
-    """A booked visit."""
-
-    __tablename__: ClassVar[str] = "appointments"
-
-    id: int | None = _id()
-    customer_name: str | None = _text()
-    phone: str | None = _text()
-    address: str | None = _text()
-    scheduled_date: str
-    scheduled_time: str
-    starts_at: datetime
-    service: str | None = None
-    type: str | None = None
-    status: str = "booked"
-    conversation_id: int | None = _reference("chat_conversations.id", nullable=True, index=True)
-    contact_id: int | None = _reference("contacts.id", nullable=True, index=True)
-    created_at: datetime
-
-
-class AppointmentSeat(SQLModel, table=True):
-    """What an appointment occupies: the primary key decides every race for a slot."""
-
-    __tablename__: ClassVar[str] = "appointment_seats"
-
-    day: date = Field(sa_column=Column("date", Date, primary_key=True))
-    cell: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
-    seat: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
-    appointment_id: int = _reference("appointments.id", index=True)
-
-
-class Operator(SQLModel, table=True):
-    """A person who answers what the bot hands over."""
-
-    __tablename__: ClassVar[str] = "operators"
-
-    id: int | None = _id()
-    username: str = Field(unique=True)
-    display_name: str | None = _text()
-    password_hash: str = _text(nullable=False)
-    role: str = "agent"
-    is_active: bool = True
-    created_at: datetime
-
-
-class AuditEntry(SQLModel, table=True):
-    """Who did what to which record; append-only."""
-
-    __tablename__: ClassVar[str] = "audit"
-
-    id: int | None = _id()
-    at: datetime
-    actor: str
-    action: str
-    subject: str
-    detail: dict[str, Any] | None = _json("detail")

@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from channels.base import Echo, Inbound, Note
-from gateway.storage import identities
+from gateway.storage import consent, identities
+from gateway.storage.consent import UNSAID, Consent
 from gateway.storage.incoming import Incoming, ThreadKey
 from gateway.storage.sql import Steps, statement
 
@@ -38,10 +39,13 @@ class Thread:
     fence: int
     last_activity_at: datetime
     customer_wrote_at: datetime | None
-    consent_at: datetime | None = None
-    opted_out: bool = False
-    marketing_opted_out: bool = False
+    consent: Consent = UNSAID
     taken_over: bool = False
+
+    @property
+    def opted_out(self) -> bool:
+        """Whether the customer wants no message at all."""
+        return self.consent.opted_out
 
     @property
     def has_waiting(self) -> bool:
@@ -69,15 +73,13 @@ class Thread:
 _LOCKED = """
     c.id, c.channel_name, c.thread_key, c.mode, c.assigned_to, c.is_active, c.user_name, c.address, c.account,
     c.total_messages, c.user_messages, c.answered_sequence, c.last_user_sequence, c.input_sequence, c.coalesce_ms,
-    c.due_at, c.due_cap_at, c.fence, c.last_activity_at, c.customer_wrote_at, a.opted_out_at, a.consent_at,
-    a.marketing_opted_out_at
+    c.due_at, c.due_cap_at, c.fence, c.last_activity_at, c.customer_wrote_at
 """
 
 LOCK = statement(
     f"""
     SELECT {_LOCKED}, r.thread_key AS asked_key FROM chat_conversations AS c
     JOIN {{r}} ON c.channel_name = r.channel_name AND c.thread_key = {identities.ALIAS_OF.format(address="thread_key")}
-    LEFT JOIN addresses AS a ON a.channel_name = c.channel_name AND a.address = c.address
     ORDER BY c.id {{lock c}}
     """,
     channel_name="text",
@@ -170,15 +172,18 @@ SAVE = statement(
 
 SILENCE_BOT = statement(
     """
-    UPDATE deliveries AS d SET status = 'cancelled', error_code = r.reason, next_attempt_at = NULL
-    FROM {r} WHERE d.conversation_id = r.conversation_id AND d.status = 'queued' AND d.role = 'assistant'
+    UPDATE deliveries AS d SET silenced = r.reason,
+        status = CASE WHEN d.status = 'queued' THEN 'cancelled' ELSE d.status END,
+        error_code = CASE WHEN d.status = 'queued' THEN r.reason ELSE d.error_code END,
+        next_attempt_at = CASE WHEN d.status = 'queued' THEN NULL ELSE d.next_attempt_at END
+    FROM {r} WHERE d.conversation_id = r.conversation_id AND d.role = 'assistant'
+    AND d.status IN ('queued', 'sending', 'unconfirmed')
     """,
     conversation_id="int",
     reason="text",
 )
 
-_OF_ADDRESS = ("consent_at", "opted_out", "marketing_opted_out", "taken_over")
-_FIELDS = tuple(field.name for field in fields(Thread) if field.name not in _OF_ADDRESS)
+_FIELDS = tuple(field.name for field in fields(Thread) if field.name not in ("consent", "taken_over"))
 
 
 def find_or_make(arriving: Sequence[tuple[Incoming, datetime]]) -> Steps[dict[ThreadKey, Thread]]:
@@ -196,6 +201,10 @@ def find_or_make(arriving: Sequence[tuple[Incoming, datetime]]) -> Steps[dict[Th
         yield from _make({key: arrived for key, arrived in missing.items() if key not in adopted})
         # Whether we made them or another process was faster, they are there now. All are locked again, in id order.
         found = yield from _lock(first)
+    # Only now: a row that was waited for may have been locked by somebody who said STOP.
+    said = yield from consent.of([(thread.channel_name, thread.address) for thread in found.values()])
+    for thread in found.values():
+        thread.consent = said.get((thread.channel_name, thread.address), UNSAID)
     keys = {key: thread.thread_key for key, thread in found.items()}
     yield from identities.note_senders([incoming for incoming, _ in arriving], keys)
     return found
@@ -214,12 +223,7 @@ def _lock(keys: Iterable[ThreadKey]) -> Steps[dict[ThreadKey, Thread]]:
 def _thread(row: Mapping[str, Any]) -> Thread:
     values = {name: row[name] for name in _FIELDS}
     values["is_active"] = bool(row["is_active"])
-    return Thread(
-        **values,
-        consent_at=row["consent_at"],
-        opted_out=row["opted_out_at"] is not None,
-        marketing_opted_out=row["marketing_opted_out_at"] is not None,
-    )
+    return Thread(**values)
 
 
 def _make(missing: Mapping[ThreadKey, tuple[Incoming, datetime]]) -> Steps[None]:
@@ -313,6 +317,6 @@ _SAVED = tuple(name for name in _FIELDS if name not in ("channel_name", "thread_
 
 
 def silence_bot(conversation_ids: Sequence[int], reason: str) -> Steps[None]:
-    """Cancel what the bot has not sent yet."""
+    """Cancel what the bot has not sent yet; what is on its way, or may be, is not sent again."""
     if conversation_ids:
         yield SILENCE_BOT, [{"conversation_id": id_, "reason": reason} for id_ in conversation_ids]

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from gateway.storage.sql import Steps, load_json, statement
+from gateway.storage.sql import Steps, load_json, lock_in_order, statement
 from gateway.storage.writer import OneByOne, Operation
+
+LOCK_CONVERSATIONS = lock_in_order("chat_conversations", "id", "int")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,8 @@ class StoredMessage:
     attachments: tuple[StoredAttachment, ...] = ()
     metadata: Mapping[str, Any] | None = None
     external_id: str | None = None
+    asks: bool = True
+    """Whether a turn answers it; True of what others than the customer say, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,7 @@ DUE = statement(
     SELECT c.id FROM chat_conversations AS c
     WHERE c.due_at IS NOT NULL AND c.due_at <= (SELECT MIN(r.now) FROM {r})
     AND (c.lease_expires_at IS NULL OR c.lease_expires_at <= (SELECT MIN(r.now) FROM {r}))
-    AND c.channel_name IN (SELECT r.channel_name FROM {r})
+    AND {+}c.channel_name IN (SELECT r.channel_name FROM {r})
     ORDER BY c.due_at LIMIT (SELECT MIN(r.at_most) FROM {r}) {skip c}
     """,
     channel_name="text",
@@ -234,6 +238,7 @@ class ExtendLease(Operation[bool]):
     def apply(cls, operations: Sequence[ExtendLease]) -> Steps[list[bool]]:
         """Extend all leases whose fence still stands."""
         records = [{"id": o.id, "fence": o.fence, "lease_expires_at": o.lease_expires_at} for o in operations]
+        yield LOCK_CONVERSATIONS, records
         alive = {(row["id"], row["fence"]) for row in (yield EXTEND, records)}
         return [(operation.id, operation.fence) in alive for operation in operations]
 
@@ -255,7 +260,8 @@ class ReleaseTurn(Operation[bool]):
 
     id: int
     fence: int
-    due_at: datetime
+    due_at: datetime | None
+    """None for the turn of a caller, who asks again by himself."""
     count_attempt: bool = True
     """False where the turn was not at fault (shutdown)."""
 
@@ -266,6 +272,7 @@ class ReleaseTurn(Operation[bool]):
             {"id": o.id, "fence": o.fence, "due_at": o.due_at, "uncount": 0 if o.count_attempt else 1}
             for o in operations
         ]
+        yield LOCK_CONVERSATIONS, records
         released = {(row["id"], row["fence"] - 1) for row in (yield RELEASE, records)}
         return [(operation.id, operation.fence) in released for operation in operations]
 

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from gateway.storage.deliveries import DELIVERY_COLUMNS, ClaimedDelivery, claimed_delivery
 from gateway.storage.sql import Steps, statement
+from gateway.storage.tables import OPEN_OR_DEAD
 from gateway.storage.writer import OneByOne, Operation
 
 
@@ -26,10 +27,10 @@ class SweepDeliveries(Operation[int]):
 
 # The lease's name stays: if its worker was only slow, what it brings back still counts.
 SWEEP = statement(
-    """
+    f"""
     UPDATE deliveries AS d SET status = 'unconfirmed', unconfirmed_at = r.now, lease_expires_at = NULL,
         attempts = d.attempts + 1
-    FROM {r} WHERE d.status = 'sending' AND d.lease_expires_at <= r.now RETURNING {d.}id
+    FROM {{r}} WHERE d.status = 'sending' AND d.{OPEN_OR_DEAD} AND d.lease_expires_at <= r.now RETURNING {{d.}}id
     """,
     now="time",
 )
@@ -40,8 +41,8 @@ class Unconfirmed:
     """A delivery whose time for a callback is over, and what else is known about its conversation."""
 
     delivery: ClaimedDelivery
-    taken_over: bool
-    """True where a person has taken the conversation: then the bot's words are never sent again."""
+    silenced: bool
+    """True where a person has taken or closed the conversation since: then the bot's words are never sent again."""
     opted_out: bool
     known_ids: frozenset[str]
     """The external ids of the recipient's other recent deliveries: a look-up must not take them for this one."""
@@ -82,7 +83,7 @@ class ClaimUnconfirmed(OneByOne[list[Unconfirmed]]):
         return [
             Unconfirmed(
                 delivery=claimed_delivery(row, self.lease_owner, self.now, probes=False),
-                taken_over=row["mode"] == "human" and row["role"] == "assistant",
+                silenced=row["silenced"] is not None,
                 opted_out=row["opted_out_at"] is not None,
                 known_ids=frozenset(k["external_id"] for k in known if k["recipient"] == row["recipient"]),
             )
@@ -93,12 +94,12 @@ class ClaimUnconfirmed(OneByOne[list[Unconfirmed]]):
 
 WAITED = statement(
     f"""
-    SELECT {DELIVERY_COLUMNS}, c.mode, a.opted_out_at FROM deliveries AS d
+    SELECT {DELIVERY_COLUMNS}, d.silenced, a.opted_out_at FROM deliveries AS d
     JOIN chat_conversations AS c ON c.id = d.conversation_id
     LEFT JOIN addresses AS a ON a.channel_name = d.channel_name AND a.address = d.recipient
     LEFT JOIN channel_states AS s ON s.channel_name = d.channel_name
     WHERE (s.draining_at IS NULL OR s.draining_at <= (SELECT MIN(r.since) FROM {{r}}))
-    AND d.status = 'unconfirmed' AND d.unconfirmed_at <= (SELECT MIN(r.since) FROM {{r}})
+    AND d.status = 'unconfirmed' AND d.{OPEN_OR_DEAD} AND d.unconfirmed_at <= (SELECT MIN(r.since) FROM {{r}})
     AND (d.lease_expires_at IS NULL OR d.lease_expires_at <= (SELECT MIN(r.now) FROM {{r}}))
     AND (d.next_attempt_at IS NULL OR d.next_attempt_at <= (SELECT MIN(r.now) FROM {{r}}))
     AND d.channel_name IN (SELECT r.channel_name FROM {{r}})

@@ -60,6 +60,9 @@ class OneByOne(Operation[R]):
 class Writer(Protocol):
     """Commits operations."""
 
+    writable: bool
+    """Whether the last commit succeeded, or none was tried yet; operations that fail for their content do not count."""
+
     async def run(self, operation: Operation[R]) -> R:
         """Commit the operation and return its result.
 

@@ -2,7 +2,8 @@
 
 from alembic import context
 
-from gateway.storage.tables import metadata
+from gateway.storage import records, tables  # noqa: F401  they fill the metadata
+from gateway.storage.columns import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

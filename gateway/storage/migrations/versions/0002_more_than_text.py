@@ -30,6 +30,8 @@ NEW: dict[str, list[sa.Column[Any]]] = {
     "conversation_messages": [sa.Column("asks", sa.Boolean(), nullable=False, server_default=sa.false())],
     "deliveries": [
         sa.Column("extras", JSON, nullable=True),
+        sa.Column("silenced", AutoString(), nullable=True),
+        sa.Column("earlier_ids", sa.Text(), nullable=True),
         sa.Column("remark", sa.Text(), nullable=True),
         sa.Column("pricing", JSON, nullable=True),
     ],
@@ -49,11 +51,19 @@ def upgrade() -> None:
     for table, columns in NEW.items():
         for column in columns:
             op.add_column(table, _unbound(column))
+    op.create_index("ix_chat_conversations_address", "chat_conversations", ["channel_name", "address"])
+    _index_queue("channel_name", "next_attempt_at", "id")
     op.execute("UPDATE conversation_messages SET asks = TRUE WHERE role = 'user' AND consent IS NULL")
     op.execute(
         "UPDATE chat_conversations SET customer_wrote_at = (SELECT MAX(m.timestamp) FROM conversation_messages AS m"
         " WHERE m.conversation_id = chat_conversations.id AND m.role = 'user')"
     )
+
+
+def _index_queue(*columns: str) -> None:
+    queued = sa.text("status = 'queued'")
+    op.drop_index("ix_deliveries_queued", "deliveries")
+    op.create_index("ix_deliveries_queued", "deliveries", list(columns), sqlite_where=queued, postgresql_where=queued)
 
 
 def _unbound(column: sa.Column[Any]) -> sa.Column[Any]:
@@ -63,6 +73,8 @@ def _unbound(column: sa.Column[Any]) -> sa.Column[Any]:
 
 
 def downgrade() -> None:
+    op.drop_index("ix_chat_conversations_address", "chat_conversations")
+    _index_queue("channel_name", "next_attempt_at")
     for table, columns in NEW.items():
         for column in columns:
             op.drop_column(table, column.name)
