@@ -58,10 +58,14 @@ class Memory(Protocol):
         """Let go of connections."""
 
 
-def open_memory(url: str | None, *, on_error: Callable[[], object] = lambda: None, namespace: str = "") -> Memory:
+Namespace = str | Callable[[], Awaitable[str | None]]
+"""What keeps apart databases that share one Redis, or who is asked for it until he tells: till then all is a miss."""
+
+
+def open_memory(url: str | None, *, on_error: Callable[[], object] = lambda: None, namespace: Namespace = "") -> Memory:
     """Return the memory in Redis, or, without an address, in this process.
 
-    ``on_error`` is called for each failed call of Redis. ``namespace`` keeps apart databases that share one Redis.
+    ``on_error`` is called for each failed call of Redis.
     """
     return RedisMemory(url, on_error=on_error, namespace=namespace) if url else LocalMemory()
 
@@ -188,14 +192,14 @@ class RedisMemory:
         url: str,
         *,
         on_error: Callable[[], object] = lambda: None,
-        namespace: str = "",
+        namespace: Namespace = "",
         breaker: Breaker | None = None,
     ) -> None:
         from redis.exceptions import RedisError
 
         self._redis = _connect(url)
         self._failures = (RedisError, OSError)  # asyncio's TimeoutError is an OSError
-        self._prefix = f"frontdesk:memory:v1:{namespace}:" if namespace else "frontdesk:memory:v1:"
+        self._namespace = namespace
         self._on_error = on_error
         self._breaker = breaker or Breaker()
         self.errors = 0
@@ -205,7 +209,8 @@ class RedisMemory:
 
     async def recall(self, conversation: str, up_to: int) -> tuple[Remembered, ...] | None:
         """Return what is remembered, as ``Memory`` says."""
-        entries = await self._call(lambda: self._redis.lrange(self._key(conversation), 0, -1))
+        key = await self._key(conversation)
+        entries = None if key is None else await self._call(lambda: self._redis.lrange(key, 0, -1))
         if not entries:
             return None
         try:
@@ -218,7 +223,9 @@ class RedisMemory:
         """Add or overwrite, as ``Memory`` says."""
         if not messages:
             return await self.forget(conversation) if replace else None
-        key = self._key(conversation)
+        key = await self._key(conversation)
+        if key is None:
+            return None
         pipe = self._redis.pipeline(transaction=True)
         entries = [_to_json(message) for message in messages[-NEWEST:]]
         if replace:
@@ -233,14 +240,23 @@ class RedisMemory:
 
     async def forget(self, conversation: str) -> None:
         """Drop a conversation; what Redis cannot be told now, it forgets by itself after a day."""
-        await self._call(lambda: self._redis.delete(self._key(conversation)))
+        key = await self._key(conversation)
+        if key is not None:
+            await self._call(lambda: self._redis.delete(key))
 
     async def close(self) -> None:
         """Close the connections."""
         await self._redis.aclose()
 
-    def _key(self, conversation: str) -> str:
-        return f"{self._prefix}{conversation}"
+    async def _key(self, conversation: str) -> str | None:
+        """Return where a conversation is remembered, or None while nobody can tell whose memory this is."""
+        if not isinstance(self._namespace, str):
+            told = await self._namespace()
+            if told is None:
+                return None
+            self._namespace = told
+        whose = f"{self._namespace}:" if self._namespace else ""
+        return f"frontdesk:memory:v1:{whose}{conversation}"
 
     async def _call(self, command: Callable[[], Awaitable[Any]]) -> Any:
         """Return the command's answer, or None where Redis fails or has failed shortly before."""

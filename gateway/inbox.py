@@ -11,19 +11,21 @@ from typing import Any
 
 import structlog
 
-from channels.base import Channel, Event, Reply, Request
+from channels.base import Channel, Event, Parsed, Reply, Request
 from channels.errors import PayloadError
 from gateway.bus import Bus
 from gateway.clock import Clock
 from gateway.metrics import Metrics
 from gateway.roster import Roster
-from gateway.spool import Arrival, Batch, Spool, SpoolUnavailable
+from gateway.segment import Arrival
+from gateway.spool import Batch, Spool, SpoolUnavailable
 from gateway.storage import Accept, Accepted, Incoming, NoteDraining, Rejected, Storage, StorageUnavailable
 
 log = structlog.get_logger(__name__)
 
 ACCEPT_TIMEOUT_S = 5.0
-"""A database that answers later than this is away: Twilio gives a webhook 15 s (facts of its webhook timeouts)."""
+"""A database that answers later than this is away: Twilio gives a webhook and its retries 15 s in all
+(www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides, read 2026-11)."""
 DRAIN_BATCH = 200
 DRAIN_RETRY_S = (0.2, 5.0)
 ADOPT_EVERY_S = 30.0
@@ -66,7 +68,7 @@ class Inbox:
             SpoolUnavailable: it could not be kept anywhere.
         """
         await channel.verify(request)
-        arrival = Arrival(channel.name, request, self._clock())
+        arrival = Arrival(channel.name, request.without_proofs(), self._clock())
         operation, reply = self._read(channel, arrival)
         if operation is not None:
             await self._keep(arrival, operation)
@@ -119,24 +121,41 @@ class Inbox:
     # --- reading ---
 
     def _read(self, channel: Channel, arrival: Arrival) -> tuple[Accept | None, Reply]:
+        """Return what a webhook tells as an operation, or None where that is nothing, and its answer; never raises.
+
+        Asked again, the platform would send the same bytes, and a drain would read the same record: what breaks the
+        parser is kept like what the parser refuses.
+        """
         try:
             parsed = channel.parse(arrival.request)
+            entries = [(event, self._route(channel, event)) for event in parsed.events]
         except PayloadError as error:
-            self._metrics.rejected.labels(channel.name, "unreadable").inc()
             log.warning("webhook_unreadable", channel=channel.name, reason=str(error))
-            return self._operation(arrival, (), str(error)), ACK
+            return self._unreadable(arrival, str(error)), ACK
+        except Exception as error:  # a fault of ours, to be mended before a replay
+            log.exception("webhook_broke_its_reader", channel=channel.name, error=type(error).__name__)
+            return self._unreadable(arrival, f"reading it failed: {type(error).__name__}"), ACK
+        return self._told(channel, arrival, parsed, entries), parsed.reply
+
+    def _unreadable(self, arrival: Arrival, reason: str) -> Accept:
+        self._metrics.rejected.labels(arrival.channel_name, "unreadable").inc()
+        return self._operation(arrival, (), reason)
+
+    def _told(
+        self, channel: Channel, arrival: Arrival, parsed: Parsed, entries: Sequence[tuple[Event, Incoming | None]]
+    ) -> Accept | None:
         for name in parsed.ignored:
             self._ignore(channel.name, name)
-        entries = [(event, self._route(channel, event)) for event in parsed.events]
-        incoming = tuple(entry for _, entry in entries if entry is not None)
-        homeless = next((event.account for event, entry in entries if entry is None), None)
-        if homeless is not None:
+        reason = parsed.unreadable
+        if reason is not None:
+            self._metrics.rejected.labels(channel.name, "unreadable").inc()
+            log.warning("webhook_unreadable", channel=channel.name, reason=reason)
+        for account in dict.fromkeys(event.account for event, entry in entries if entry is None):
+            reason = reason or "no configured channel has this account"
             self._metrics.rejected.labels(channel.name, "unrouted").inc()
-            log.warning("event_for_no_channel", channel=channel.name, account_id=homeless)
-        if not incoming and homeless is None:
-            return None, parsed.reply
-        reason = None if homeless is None else "no configured channel has this account"
-        return self._operation(arrival, incoming, reason), parsed.reply
+            log.warning("event_for_no_channel", channel=channel.name, account_id=account)
+        incoming = tuple(entry for _, entry in entries if entry is not None)
+        return self._operation(arrival, incoming, reason) if incoming or reason is not None else None
 
     def _route(self, channel: Channel, event: Event) -> Incoming | None:
         owner = self._roster.owner_of(channel, event)
@@ -168,6 +187,8 @@ class Inbox:
         except (StorageUnavailable, TimeoutError) as error:
             log.warning("database_away", error=type(error).__name__)
             await self._spool_it(arrival)
+        except Exception as error:  # noqa: BLE001  it was logged where it was refused
+            await self._set_aside(arrival, error)
         else:
             self._announce(accepted)
 
@@ -182,6 +203,11 @@ class Inbox:
             self._metrics.rejected.labels(arrival.channel_name, "refused").inc()
             kept = self._operation(arrival, (), f"the database refused it: {type(error).__name__}")
             return await self._storage.run(kept)
+
+    async def _set_aside(self, arrival: Arrival, error: BaseException) -> None:
+        """Take what the database refuses in every form out of the way of what is behind it."""
+        path = await self._spool.set_aside(arrival)
+        log.error("webhook_set_aside", channel=arrival.channel_name, error=type(error).__name__, path=str(path))
 
     async def _spool_it(self, arrival: Arrival) -> None:
         self.calm_since = NEVER
@@ -222,7 +248,7 @@ class Inbox:
                 continue
             try:
                 await self._drain(batch)
-            except (StorageUnavailable, TimeoutError):
+            except (StorageUnavailable, SpoolUnavailable, TimeoutError):
                 await asyncio.sleep(delay_s)
                 delay_s = min(delay_s * 2, DRAIN_RETRY_S[1])
             else:
@@ -232,7 +258,7 @@ class Inbox:
 
     async def _drain(self, batch: Batch) -> None:
         await self._storage.run(NoteDraining(self._roster.names, self._clock()))
-        work = []
+        work: list[tuple[Arrival, Accept]] = []
         for arrival in batch.arrivals:
             channel = self._roster.get(arrival.channel_name)
             if channel is None:  # it has been taken out of the configuration since: keep it for a replay
@@ -240,12 +266,15 @@ class Inbox:
             else:
                 operation, _ = self._read(channel, arrival)
             if operation is not None:
-                work.append(self._commit(arrival, operation))
+                work.append((arrival, replace(operation, said_at=arrival.received_at)))
         async with asyncio.timeout(2 * ACCEPT_TIMEOUT_S):
-            results = await asyncio.gather(*work, return_exceptions=True)
-        failures = [result for result in results if isinstance(result, BaseException)]
-        if failures:
-            raise failures[0]
+            results = await asyncio.gather(*(self._commit(*one) for one in work), return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException) and not _is_refusal(result):
+                raise result  # the batch comes again: what of it is committed falls to the unique constraints
+        for (arrival, _), result in zip(work, results, strict=True):
+            if isinstance(result, BaseException):
+                await self._set_aside(arrival, result)
         await self._spool.drained(batch)
         for result in results:
             if isinstance(result, Accepted):
@@ -254,3 +283,8 @@ class Inbox:
 
     def _become_calm(self) -> None:
         self.calm_since = self._clock()
+
+
+def _is_refusal(error: BaseException) -> bool:
+    """Tell whether the database was there and would not take it: it would not the next time either."""
+    return isinstance(error, Exception) and not isinstance(error, StorageUnavailable | TimeoutError)

@@ -23,7 +23,9 @@ from gateway.storage import SettleAttachment, Storage, StoredAttachment
 
 log = structlog.get_logger(__name__)
 
-MAX_BYTES = 20 * 1024 * 1024  # Twilio's WhatsApp media end at 16 MB, its MMS at 5 MB (facts of Twilio's limits)
+MAX_BYTES = 20 * 1024 * 1024
+"""Twilio's WhatsApp and RCS media end at 16 MB, its MMS at 5 MB
+(www.twilio.com/docs/messaging/guides/accepted-mime-types, read 2026-11)."""
 MAX_ATTEMPTS = 6
 FETCH_TIMEOUT_S = 15.0
 RETRY_S = 5.0  # a webhook can be faster than the platform's own storage
@@ -47,7 +49,7 @@ class MediaStore:
         sha256 = hashlib.sha256(content).hexdigest()
         path = self.path(sha256)
         if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
+            _make_folder(path.parent)
             # A name of its own: several customers may send the same picture at once.
             with NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
                 file.write(content)
@@ -131,6 +133,12 @@ class Media:
             return SettleAttachment(attachment.id, "failed", error=error)
         wait = timedelta(seconds=RETRY_S * 2**attempts)
         return SettleAttachment(attachment.id, "pending", error=error, next_attempt_at=self._clock() + wait)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and what it lies in for their owner's eyes only, where they are not there yet."""
+    for missing in reversed([path for path in (folder, *folder.parents) if not path.exists()]):
+        missing.mkdir(mode=0o700, exist_ok=True)
 
 
 def _inline(url: str) -> Fetched:

@@ -160,6 +160,10 @@ class Turns:
             except asyncio.CancelledError:
                 await self._release(claim, self._clock(), count_attempt=False)
                 raise
+            except StorageUnavailable:  # reading history, a file or a round's record: not this turn's fault
+                self._count("put_off")
+                log.warning("turn_put_off", reason="the database is away")
+                await self._put_off(claim)
             except Exception:  # the top of a worker: this conversation comes back, the others go on
                 self._count("error")
                 log.exception("turn_failed", attempt=claim.attempts)
@@ -219,6 +223,18 @@ class Turns:
         if finished.due_at is not None:
             self._note_due({"due_at": finished.due_at.timestamp()})
         await self._assistant.remember(claim, reply, finished)
+
+    async def _put_off(self, claim: Claim) -> None:
+        """Give a turn back as soon as the database is there; the fence decides whether it is still ours then."""
+        while True:
+            due_at = self._clock() + timedelta(seconds=RETRY_S)
+            try:
+                await self._storage.run(ReleaseTurn(claim.id, claim.fence, due_at, count_attempt=False))
+            except StorageUnavailable:
+                await asyncio.sleep(POLL_S)
+            else:
+                self._note_due({"due_at": due_at.timestamp()})
+                return
 
     async def _release(self, claim: Claim, due_at: datetime, *, count_attempt: bool = True) -> None:
         self._note_due({"due_at": due_at.timestamp()})

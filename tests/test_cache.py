@@ -9,6 +9,7 @@ import time
 import pytest
 from redis.asyncio import Redis
 
+from gateway import cache
 from gateway.cache import EXPIRE_S, NEWEST, Breaker, LocalMemory, RedisMemory, Remembered, open_memory
 
 pytest_plugins = ["tests.fixtures_redis"]
@@ -133,8 +134,9 @@ class TestBothKinds:
 
         assert await memory.recall(1, 1) is None
 
-    async def test_many_conversations_at_once(self, memory):
-        """More callers than connections all get their answer."""
+    async def test_many_conversations_at_once(self, memory, monkeypatch):
+        """More callers than connections all get their answer, given time: this machine may be busy."""
+        monkeypatch.setattr(cache, "CALL_TIMEOUT_S", 20.0)
         await asyncio.gather(*(memory.remember(number, said(1, 2), replace=True) for number in range(200)))
         found = await asyncio.gather(*(memory.recall(number, 2) for number in range(200)))
 
@@ -189,6 +191,26 @@ class TestRedis:
             await memory.close()
 
         assert found == [[1, 2], None]
+
+    async def test_everything_is_a_miss_until_the_namespace_is_known(self, redis_url, namespace):
+        """Without knowing whose memory it is, nothing is read and nothing kept; then it is asked for no more."""
+        answers = [None, None, None, namespace]
+
+        async def tell():
+            return answers.pop(0)
+
+        memory, other = RedisMemory(redis_url, namespace=tell), RedisMemory(redis_url, namespace=namespace)
+        await other.remember(1, said(1), replace=True)
+        before = await memory.recall(1, 1)
+        await memory.remember(1, said(1, 2), replace=True)
+        await memory.forget(1)
+        found = [numbers(await memory.recall(1, 1)) for _ in range(2)]
+        for opened in (memory, other):
+            await opened.close()
+
+        assert before is None
+        assert found == [[1], [1]]
+        assert answers == []
 
     async def test_the_key_says_whose_it_is_and_expires(self, redis_url, namespace):
         """An operator recognises the keys; they go after a day."""

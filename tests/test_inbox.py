@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import io
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
+from structlog.testing import capture_logs
 
+from channels.base import Event, Inbound, Parsed, Reply, Request
 from channels.twilio.signature import sign
+from gateway.bus import open_bus
+from gateway.clock import utc_now
+from gateway.inbox import Inbox
+from gateway.metrics import Metrics
+from gateway.segment import Arrival
+from gateway.spool import Spool
 from gateway.storage import Storage
+from gateway.storage.engine import make_engine
+from gateway.tasks import end
 from tests.gateways import NUMBER, TOKEN, WEBHOOK, Caller, caller, gateway, sms_form
+from tests.loopback import LoopbackChannel, roster_of
 
 TWIML = '<?xml version="1.0" encoding="UTF-8"?><Response/>'
 
@@ -132,3 +145,137 @@ async def test_health_pages(door: tuple[Caller, Storage]) -> None:
     assert (live[0], ready[0]) == (200, 200)
     assert 'frontdesk_webhooks_total{channel="sms",status="200"} 1.0' in numbers[1]
     assert 'frontdesk_backlog{what="due"} 1.0' in numbers[1]
+
+
+# --- what cannot be read, or not be stored ---
+
+
+class BreakingChannel(LoopbackChannel):
+    """Its parser breaks on some bodies, its routing on others."""
+
+    def parse(self, request: Request) -> Parsed:
+        """Tell the body as a message."""
+        if request.body == b"breaks parse":
+            raise KeyError(request.body.decode())
+        text = request.body.decode()
+        return Parsed((Inbound(self.name, "+1555", text, text=text),), Reply())
+
+    def owns(self, event: Event) -> bool:
+        """Break on what one may never break on."""
+        if isinstance(event, Inbound) and event.text == "breaks owns":
+            raise ZeroDivisionError(event.text)
+        return True
+
+    @property
+    def account(self) -> str:
+        """Have none: it is found by what it owns."""
+        return ""
+
+    @account.setter
+    def account(self, _: str) -> None:
+        pass
+
+
+def asked(body: str) -> Request:
+    """Build a signed webhook."""
+    return Request("POST", "/webhooks/sms", (("X-Signed", "yes"),), body.encode())
+
+
+@asynccontextmanager
+async def inbox_of(storage: Storage, spool: Spool, *channels: LoopbackChannel) -> AsyncIterator[Inbox]:
+    """Run an inbox that drains."""
+    inbox = Inbox(storage, spool, roster_of(*channels), open_bus(None), Metrics(), utc_now, answer_while_waiting=True)
+    draining = asyncio.create_task(inbox.drain_forever())
+    yield inbox
+    assert not draining.done()
+    await end((draining,))
+    await spool.close()
+
+
+async def texts(storage: Storage, *, until: str) -> list[str]:
+    """Wait for a message and return all there are, in their order."""
+    async with asyncio.timeout(10):
+        while True:
+            rows = [row for c in await storage.conversations() for row in await storage.messages(c.id or 0)]
+            if until in [row.content for row in rows]:
+                return [row.content for row in rows]
+            await asyncio.sleep(0.01)
+
+
+BROKEN = {"breaks parse": "KeyError", "breaks owns": "ZeroDivisionError"}
+
+
+@pytest.mark.parametrize("body", BROKEN)
+async def test_webhook_that_breaks_its_reader_is_kept_whole(storage: Storage, tmp_path: Path, body: str) -> None:
+    """What makes the reader fail in a way that nobody foresaw is acknowledged, kept, counted and logged by its kind."""
+    spool = Spool(tmp_path / "spool", 1_000_000)
+    channel = BreakingChannel("sms")
+    async with inbox_of(storage, spool, channel) as inbox:
+        with capture_logs() as logs:
+            reply = await inbox.receive(channel, asked(body))
+        [kept] = await storage.rejected_webhooks()
+        told = inbox._metrics.rejected.labels("sms", "unreadable")._value.get()
+
+    assert reply.status == 200
+    assert (kept.body, kept.reason) == (body.encode(), f"reading it failed: {BROKEN[body]}")
+    assert told == 1
+    assert [(line["event"], line["error"]) for line in logs] == [("webhook_broke_its_reader", BROKEN[body])]
+
+
+async def test_spooled_webhook_that_breaks_its_reader_blocks_nothing(storage: Storage, tmp_path: Path) -> None:
+    """The drain keeps what it cannot read and goes on with what is behind it."""
+    spool = Spool(tmp_path / "spool", 1_000_000)
+    for body in (*BROKEN, "behind"):
+        await spool.append(Arrival("sms", asked(body), utc_now()))
+    async with inbox_of(storage, spool, BreakingChannel("sms")):
+        found = await texts(storage, until="behind")
+        kept = [row.body.decode() for row in await storage.rejected_webhooks()]
+
+    assert found == ["behind"]
+    assert kept == list(BROKEN)
+    assert not spool.active
+
+
+async def refuse(database_url: str, table: str, condition: str) -> None:
+    """Let the database refuse rows for what they hold."""
+    engine = make_engine(database_url)
+    async with engine.begin() as connection:
+        if database_url.startswith("sqlite"):
+            refusal = "BEGIN SELECT RAISE(ABORT, 'refused'); END"
+        else:
+            function = "BEGIN RAISE EXCEPTION 'refused'; END"
+            await connection.exec_driver_sql(
+                f"CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ {function} $$"
+            )
+            refusal = "EXECUTE FUNCTION refuse()"
+        await connection.exec_driver_sql(
+            f"CREATE TRIGGER refuse_{table} BEFORE INSERT ON {table} FOR EACH ROW WHEN ({condition}) {refusal}"
+        )
+    await engine.dispose()
+
+
+@pytest.mark.parametrize("refused", ["events", "everything"])
+async def test_what_the_database_refuses_blocks_nothing(
+    storage: Storage, database_url: str, tmp_path: Path, refused: str
+) -> None:
+    """Events that the database will not take are kept whole there, or, where that is refused too, beside the spool."""
+    await refuse(database_url, "conversation_messages", "NEW.content = 'poison'")
+    if refused == "everything":
+        await refuse(database_url, "rejected_webhooks", "NEW.channel_name = 'sms'")
+    spool = Spool(tmp_path / "spool", 1_000_000)
+    channel = BreakingChannel("sms")
+    for body in ("before", "poison", "behind"):
+        await spool.append(Arrival("sms", asked(body), utc_now()))
+    async with inbox_of(storage, spool, channel) as inbox:
+        found = await texts(storage, until="behind")
+        async with asyncio.timeout(10):
+            while spool.active:
+                await asyncio.sleep(0.01)
+        at_door = await inbox.receive(channel, asked("poison"))
+        kept = [row.body for row in await storage.rejected_webhooks()]
+    aside = tmp_path / "spool" / "rejected"
+    written = aside.read_bytes().count(base64.b64encode(b"poison")) if aside.exists() else 0
+
+    assert found == ["before", "behind"]
+    assert at_door.status == 200
+    assert (kept, written) == (([b"poison"] * 2, 0) if refused == "events" else ([], 2))

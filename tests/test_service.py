@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
@@ -11,10 +12,10 @@ import pytest
 
 from channels.http import Http
 from gateway import ChatbotService
-from gateway.assistant import lease
+from gateway.assistant import lease, service
 from gateway.assistant.turn import Reply
 from gateway.clock import utc_now
-from gateway.storage import BeginDirectTurn, Claim, SchemaMismatch, Storage, StorageUnavailable, Takeover
+from gateway.storage import BeginDirectTurn, Claim, FinishTurn, SchemaMismatch, Storage, StorageUnavailable, Takeover
 from tests.gateways import write_config
 from tests.saying import words
 from tests.test_lease import HEARTBEAT_S, SECOND, Wire, disturbed, until_extended
@@ -129,6 +130,167 @@ async def test_takeover_while_the_model_thinks(storage: Storage) -> None:
     result = await call
 
     assert (result["message"], result["message_count"]) == (None, 1)
+
+
+# --- its arguments ---
+
+
+@pytest.mark.parametrize(
+    ("conversation_id", "said"),
+    [
+        ("", "must not be empty"),
+        ("a\0b", "must not contain U+0000"),
+        ("a\ud83d", "halves of surrogate pairs"),
+        ("a" * 513, "longer than 512 characters"),
+    ],
+)
+async def test_ids_that_cannot_be_kept(storage: Storage, conversation_id: str, said: str) -> None:
+    """An id that no column holds as it is, is refused in words that say so, and nothing is stored."""
+    with pytest.raises(ValueError, match=re.escape(said)):
+        async with asyncio.timeout(10):
+            await service_of(storage, HeldAssistant()).send_message(conversation_id, "hello")
+    assert await storage.conversations() == []
+
+
+async def test_long_ids_in_every_script_are_kept(storage: Storage) -> None:
+    """An id of 512 characters is found again as it was given."""
+    assistant = HeldAssistant()
+    conversation_id = "🕘ü" * 256
+    call = asyncio.create_task(service_of(storage, assistant).send_message(conversation_id, "hello"))
+    _, held = await assistant.next()
+    held.set_result(Reply(words("hi")))
+    result = await call
+
+    assert result["conversation_id"] == conversation_id
+    assert await storage.conversation(conversation_id) is not None
+
+
+# --- where it ends early ---
+
+
+class Line(Wire):
+    """A connection on which operations of one kind fail, before or after they are committed."""
+
+    def __init__(self, storage: Storage, kind: type, *, times: int, committed: bool) -> None:
+        super().__init__(storage)
+        self._kind = kind
+        self._times = times
+        self._committed = committed
+
+    async def run(self, operation: Any) -> Any:
+        """Commit, as far as the test lets it."""
+        if not isinstance(operation, self._kind) or self._times == 0:
+            return await super().run(operation)
+        self._times -= 1
+        if self._committed:
+            await super().run(operation)
+        raise StorageUnavailable("away")
+
+
+async def answered_next(storage: Storage, assistant: HeldAssistant) -> tuple[str, dict[str, Any]]:
+    """Make another call, which has to be answered long before a lease runs out; returns what it was asked."""
+    async with asyncio.timeout(5):
+        call = asyncio.create_task(service_of(storage, assistant).send_message("c", "again"))
+        asked, held = await assistant.next()
+        held.set_result(Reply(words("here")))
+        return asked, await call
+
+
+async def test_cancelled_call_gives_its_turn_back(storage: Storage) -> None:
+    """A caller who loses patience leaves the conversation free: the next call answers both messages at once."""
+    assistant = HeldAssistant()
+    call = asyncio.create_task(service_of(storage, assistant).send_message("c", "hello"))
+    await assistant.next()
+    call.cancel()
+    await asyncio.wait([call])
+    [conversation] = await storage.conversations()
+    asked, result = await answered_next(storage, assistant)
+
+    assert call.cancelled()
+    assert (conversation.lease_owner, conversation.due_at) == (None, None)
+    assert asked == "hello+again"
+    assert result["message"] == "here"
+
+
+async def test_call_that_is_cancelled_while_it_begins_gives_its_turn_back(storage: Storage) -> None:
+    """The claim may be committed although nobody waits for it any more; the conversation is free all the same."""
+    assistant = HeldAssistant()
+    begun = asyncio.Event()
+
+    class Slow(Wire):
+        async def run(self, operation: Any) -> Any:
+            result = await super().run(operation)
+            if isinstance(operation, BeginDirectTurn):
+                begun.set()
+                await asyncio.sleep(0.05)
+            return result
+
+    call = asyncio.create_task(service_of(disturbed(Slow(storage)), assistant).send_message("c", "hello"))
+    await begun.wait()
+    call.cancel()
+    await asyncio.wait([call])
+    asked, _ = await answered_next(storage, assistant)
+
+    assert call.cancelled()
+    assert asked == "hello+again"
+
+
+async def test_call_that_is_cancelled_twice_gives_its_turn_back(storage: Storage) -> None:
+    """Not even a caller who insists leaves the conversation locked."""
+    assistant = HeldAssistant()
+    call = asyncio.create_task(service_of(storage, assistant).send_message("c", "hello"))
+    await assistant.next()
+    call.cancel()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    call.cancel()
+    await asyncio.wait([call])
+
+    assert (await answered_next(storage, assistant))[0] == "hello+again"
+
+
+async def test_failed_call_gives_its_turn_back(storage: Storage) -> None:
+    """A fault of ours reaches the caller, and the next call need not wait for the lease to run out."""
+    assistant = HeldAssistant()
+    call = asyncio.create_task(service_of(storage, assistant).send_message("c", "hello"))
+    _, held = await assistant.next()
+    held.set_exception(RuntimeError("a bug"))
+    with pytest.raises(RuntimeError):
+        await call
+
+    assert (await answered_next(storage, assistant))[0] == "hello+again"
+
+
+@pytest.mark.parametrize("committed", [False, True])
+async def test_answer_outlives_a_database_that_is_away(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch, committed: bool
+) -> None:
+    """An answer is committed when the database is back, once, and returned, also where it already was committed."""
+    monkeypatch.setattr(service, "FINISH_RETRY_S", 0.01)
+    assistant = HeldAssistant()
+    line = Line(storage, FinishTurn, times=2 if not committed else 1, committed=committed)
+    call = asyncio.create_task(service_of(disturbed(line), assistant).send_message("c", "hello"))
+    _, held = await assistant.next()
+    held.set_result(Reply(words("hi")))
+    result = await call
+    [conversation] = await storage.conversations()
+
+    assert (result["message"], result["message_count"]) == ("hi", 2)
+    assert [message.content for message in await storage.messages(conversation.id or 0)] == ["hello", "hi"]
+
+
+async def test_answer_for_which_the_database_stays_away(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call does not wait for a database longer than it holds its turn: then it says that the database is away."""
+    monkeypatch.setattr(service, "FINISH_RETRY_S", 0.01)
+    monkeypatch.setattr(service, "FINISH_FOR_S", 0.1)
+    assistant = HeldAssistant()
+    line = Line(storage, FinishTurn, times=1_000_000, committed=False)
+    call = asyncio.create_task(service_of(disturbed(line), assistant).send_message("c", "hello"))
+    _, held = await assistant.next()
+    held.set_result(Reply(words("hi")))
+
+    with pytest.raises(StorageUnavailable):
+        await call
 
 
 # --- its lease ---

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import fcntl
 import os
 import stat
+import struct
+import zlib
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
 from channels.base import Request
 from gateway import spool as module
-from gateway.spool import Arrival, Spool, SpoolUnavailable
+from gateway.segment import Arrival
+from gateway.spool import Spool, SpoolUnavailable
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
+FSYNC = os.fsync
 
 
 def arrival(n: int, size: int = 10) -> Arrival:
@@ -89,6 +96,59 @@ async def test_a_living_process_keeps_its_files(tmp_path: Path) -> None:
     await second.close()
 
 
+async def test_a_file_is_never_seen_unlocked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whenever another process looks for files to adopt, also while one is being made, it leaves it to its owner."""
+    first, second = await open_spool(tmp_path), await open_spool(tmp_path)
+    flock, rename, seen = fcntl.flock, Path.rename, []
+
+    def look() -> None:
+        seen.append([segment.path for segment in module.segments.adopt(tmp_path, set())])
+
+    def locked(fd: int, how: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", flock)
+        look()
+        flock(fd, how)
+        look()
+
+    def renamed(path: Path, target: Path) -> Path:
+        found = rename(path, target)
+        look()
+        return found
+
+    monkeypatch.setattr(fcntl, "flock", locked)
+    monkeypatch.setattr(Path, "rename", renamed)
+    await first.append(arrival(0))
+    await second.adopt()
+
+    assert seen == [[], [], []]
+    assert not second.active
+    assert await drain(first) == [arrival(0)]
+    await second.close()
+
+
+@pytest.mark.parametrize("when", ["before it is opened", "before it is locked"])
+async def test_adopting_survives_files_that_vanish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str) -> None:
+    """A file that its owner has drained and deleted while another process reached for it is nobody's any more."""
+    path, _ = await spooled_bytes(tmp_path)
+    flock, opened = fcntl.flock, os.open
+
+    def vanishing_open(name: Any, *how: Any) -> int:
+        Path(name).unlink()
+        return opened(name, *how)
+
+    def vanishing_flock(fd: int, how: int) -> None:
+        path.unlink()
+        flock(fd, how)
+
+    if when == "before it is opened":
+        monkeypatch.setattr(os, "open", vanishing_open)
+    else:
+        monkeypatch.setattr(fcntl, "flock", vanishing_flock)
+    found = module.segments.adopt(tmp_path, set())
+
+    assert found == []
+
+
 async def test_torn_record_is_dropped(tmp_path: Path) -> None:
     """The half of a record that a crash left was never acknowledged; what stands before it is kept."""
     first = await open_spool(tmp_path)
@@ -132,6 +192,51 @@ async def test_unwritable_disk_refuses(tmp_path: Path) -> None:
     with pytest.raises(SpoolUnavailable):
         await spool.append(arrival(0))
     assert not spool.active
+    await spool.close()
+
+
+@pytest.mark.parametrize("broken_at", ["start", "append"])
+async def test_spool_knows_that_its_disk_takes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken_at: str
+) -> None:
+    """After a failed write nothing is accepted until the disk takes something again, whether anybody writes or not."""
+    monkeypatch.setattr(module, "PROBE_EVERY_S", 0.01)
+    folder = tmp_path / "spool"
+    folder.mkdir()
+
+    def full(fd: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    if broken_at == "start":
+        monkeypatch.setattr(os, "fsync", full)
+    spool = await open_spool(folder)
+    at_first = spool.accepts
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(SpoolUnavailable):
+        await spool.append(arrival(0))
+    broken = spool.accepts
+    monkeypatch.setattr(os, "fsync", FSYNC)
+    async with asyncio.timeout(5):
+        while not spool.accepts:
+            await asyncio.sleep(0.01)
+    await spool.append(arrival(1))
+
+    assert (at_first, broken) == (broken_at == "append", False)
+    assert await drain(spool) == [arrival(1)]
+    await spool.close()
+
+
+async def test_record_set_aside_is_drained_under_a_spool_file_s_name(tmp_path: Path) -> None:
+    """What is set aside is on disk and blocks nothing; renamed, it is drained like everything else."""
+    spool = await open_spool(tmp_path)
+    path = await spool.set_aside(arrival(0))
+    await spool.set_aside(arrival(1))
+    before = spool.active
+    path.rename(tmp_path / "0.spool")
+    await spool.adopt()
+
+    assert not before
+    assert await drain(spool) == [arrival(0), arrival(1)]
 
 
 async def test_large_spools_are_cut_into_files(tmp_path: Path) -> None:
@@ -164,8 +269,8 @@ async def test_what_append_took_is_synced(
         is_folder = stat.S_ISDIR(status.st_mode)
         calls.append(("folder", len(list(tmp_path.iterdir()))) if is_folder else ("file", status.st_size))
 
-    monkeypatch.setattr(os, "fsync", record)
     spool = await open_spool(tmp_path)
+    monkeypatch.setattr(os, "fsync", record)
     found, expected = [], []
     for n, kinds in enumerate(synced):
         await spool.append(arrival(n))
@@ -271,6 +376,18 @@ async def test_torn_end_is_silent(tmp_path: Path, keeps: int, room: int) -> None
     assert found == [arrival(0), arrival(1)]
     assert logs == []
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_record_of_another_making_is_kept(tmp_path: Path) -> None:
+    """A whole record that is none of ours, as of another version, holds up nothing and is kept."""
+    path, records = await spooled_bytes(tmp_path)
+    foreign = b'{"channel": "sms"}'
+    header = struct.pack(">II", len(foreign), zlib.crc32(foreign))
+    path.write_bytes(records[0] + header + foreign + records[2])
+    spool = await open_spool(tmp_path)
+
+    assert await drain(spool) == [arrival(0), arrival(2)]
+    assert [kept.name for kept in tmp_path.iterdir()] == [path.name + ".damaged"]
 
 
 async def test_room_without_a_record_is_silent(tmp_path: Path) -> None:

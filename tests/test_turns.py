@@ -7,8 +7,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import pytest
+from structlog.testing import capture_logs
+
+from gateway import turns
 from gateway.assistant.model import Completion, ModelUnavailable, Prompt, Round, ToolCall, Usage
 from gateway.assistant.prompt import fallback_text
 from gateway.assistant.turn import Assistant
@@ -19,7 +23,7 @@ from gateway.config import AssistantConfig, BusinessConfig, TurnsConfig
 from gateway.media import Media, MediaStore
 from gateway.metrics import Metrics
 from gateway.roster import Roster
-from gateway.storage import ClaimTurns, Storage, Takeover
+from gateway.storage import ClaimTurns, ReleaseTurn, Storage, StorageUnavailable, Takeover
 from gateway.turns import Turns
 from tests.loopback import LoopbackChannel, roster_of
 from tests.test_storage_accept import accept, sms
@@ -223,6 +227,55 @@ async def test_turn_that_keeps_breaking_is_given_up(storage: Storage, tmp_path: 
         transcript = await h.transcript(2)
 
         assert transcript[1] == f"assistant: {fallback_text(BusinessConfig())}"
+
+
+class AwayStorage:
+    """A storage whose transcript cannot be read, and whose turns cannot be given back, so many times."""
+
+    def __init__(self, storage: Storage, times: int) -> None:
+        self._storage = storage
+        self._left = {"read": times, "release": times}
+
+    async def newest_messages(self, *arguments: Any, **more: Any) -> Any:
+        """Read, where the test lets it."""
+        self._fail("read")
+        return await self._storage.newest_messages(*arguments, **more)
+
+    async def run(self, operation: Any) -> Any:
+        """Commit, where the test lets it."""
+        if isinstance(operation, ReleaseTurn):
+            self._fail("release")
+        return await self._storage.run(operation)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._storage, name)
+
+    def _fail(self, what: str) -> None:
+        if self._left[what]:
+            self._left[what] -= 1
+            raise StorageUnavailable("away")
+
+
+async def test_database_away_in_a_turn_is_not_the_turns_fault(
+    storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A turn for which the database was away waits for it: no attempt is counted, no traceback, no fallback text."""
+    monkeypatch.setattr(turns, "RETRY_S", 0.01)
+    monkeypatch.setattr(turns, "POLL_S", 0.05)
+    await accept(storage, sms("+1555", "SM1", "m1"), at=utc_now() - 2 * SECOND)
+    await accept(storage, sms("+1555", "SM2", "m2"), at=utc_now() - 2 * SECOND)
+    away = cast("Storage", AwayStorage(storage, 3))
+    with capture_logs() as logs:
+        async with house(away, tmp_path, max_attempts=1) as h:
+            for text in ("to m1", "to m2"):
+                _, answer = await h.asked()
+                answer.set_result(text)
+            transcript = await h.transcript(4)
+            put_off = h.turns._metrics.turns.labels("put_off")._value.get()
+
+    assert transcript == ["user: m1", "user: m2", "assistant: to m1", "assistant: to m2"]
+    assert put_off == 3
+    assert {line["event"] for line in logs if line["log_level"] in ("warning", "error")} == {"turn_put_off"}
 
 
 async def test_old_message_gets_the_fallback(storage: Storage, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ from gateway.config import Config
 from gateway.media import Media, MediaStore
 from gateway.metrics import Metrics
 from gateway.roster import Roster, build_roster
-from gateway.storage import Storage
+from gateway.storage import Storage, StorageUnavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,22 @@ def namespace_of(database_url: str) -> str:
     return hashlib.sha256(database_url.encode()).hexdigest()[:12]
 
 
+def _memory_namespace(storage: Storage, database_url: str) -> Callable[[], Awaitable[str | None]]:
+    """Return who tells the memory's namespace once the database does.
+
+    A database that was made anew gives its conversations the numbers, and callers' conversations the ids, of others.
+    """
+
+    async def tell() -> str | None:
+        try:
+            installation = await storage.installation_id()
+        except StorageUnavailable:
+            return None
+        return None if installation is None else f"{namespace_of(database_url)}:{installation}"
+
+    return tell
+
+
 @asynccontextmanager
 async def open_parts(config: Config, clock: Clock = utc_now) -> AsyncIterator[Parts]:
     """Open the storage, the memory, the HTTP client and the model; the database may be away.
@@ -55,7 +71,9 @@ async def open_parts(config: Config, clock: Clock = utc_now) -> AsyncIterator[Pa
         roster = build_roster(config, http)
         storage = await stack.enter_async_context(Storage(config.database.url))
         memory = open_memory(
-            config.redis.url, on_error=metrics.cache_errors.inc, namespace=namespace_of(config.database.url)
+            config.redis.url,
+            on_error=metrics.cache_errors.inc,
+            namespace=_memory_namespace(storage, config.database.url),
         )
         stack.push_async_callback(memory.close)
         model = build_model(config.assistant)

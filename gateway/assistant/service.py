@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
+import re
+import time
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -15,9 +18,24 @@ from weakref import WeakValueDictionary
 from gateway.assistant.lease import LEASE_S, keep_lease
 from gateway.assistant.turn import Assistant, Reply
 from gateway.clock import Clock, utc_now
-from gateway.storage import BeginDirectTurn, Begun, Claim, Fenced, Finished, FinishTurn, Storage
+from gateway.storage import (
+    BeginDirectTurn,
+    Begun,
+    Claim,
+    Fenced,
+    Finished,
+    FinishTurn,
+    ReleaseTurn,
+    Storage,
+    StorageUnavailable,
+)
 
 BUSY_RETRY_S = 0.05
+FINISH_FOR_S = LEASE_S  # after this long another call may have the turn
+FINISH_RETRY_S = 0.5
+RELEASE_TIMEOUT_S = 5.0
+MAX_ID = 512
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # PostgreSQL's text holds neither NUL nor halves of surrogate pairs
 
 KINDS = {
     "website": "website_chat",
@@ -47,6 +65,7 @@ class ChatbotService:
         self._owner = f"direct:{uuid.uuid4()}"
         # A lock lives as long as a call holds it or waits for it: a newcomer never finds a younger one to overtake by.
         self._turn_of: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._releases: set[asyncio.Task[None]] = set()
 
     @staticmethod
     @asynccontextmanager
@@ -86,7 +105,8 @@ class ChatbotService:
 
         Calls on one conversation wait for each other, in order. In mode ``human``, and in mode ``waiting`` with
         ``handoff.while_waiting: silent``, the message is stored and ``message`` is None, as it is where the turn was
-        taken away meanwhile; where the model failed it is the fallback text and ``model`` is None.
+        taken away meanwhile; where the model failed it is the fallback text and ``model`` is None. The message of a
+        call that fails or is cancelled after that stays, and the next call answers it too.
 
         Raises:
             ValueError: the channel word, the conversation id or the message is not one.
@@ -94,8 +114,9 @@ class ChatbotService:
             StorageUnavailable: the database is away.
         """
         kind = _kind(channel)
-        if not conversation_id or not (message.strip() or image_url):
-            raise ValueError("conversation_id and message must not be empty")
+        _check_id(conversation_id)
+        if not (message.strip() or image_url):
+            raise ValueError("message must not be empty")
         facts = {
             "user_id": user_id,
             "user_name": user_name,
@@ -116,7 +137,7 @@ class ChatbotService:
         """Store the message and claim its turn, waiting while another process answers an earlier one."""
         while True:
             now = self._clock()
-            begun = await self._storage.run(
+            begun = await self._begin_once(
                 BeginDirectTurn(
                     conversation_id,
                     kind,
@@ -133,6 +154,22 @@ class ChatbotService:
                 return begun
             await asyncio.sleep(BUSY_RETRY_S * random.uniform(0.5, 1.5))
 
+    async def _begin_once(self, operation: BeginDirectTurn) -> Begun:
+        """Commit the operation; what it claims for a caller who goes away meanwhile is given back."""
+        beginning = asyncio.ensure_future(self._storage.run(operation))
+        try:
+            return await asyncio.shield(beginning)
+        except asyncio.CancelledError:
+
+            async def give_back() -> None:
+                with contextlib.suppress(Exception):  # the caller of the operation has gone
+                    begun = await beginning
+                    if begun.claim is not None:
+                        await self._storage.run(ReleaseTurn(begun.claim.id, begun.claim.fence, None))
+
+            await self._shielded(give_back())
+            raise
+
     async def _answer(self, conversation_id: str, begun: Begun) -> dict[str, Any]:
         if begun.claim is None:
             return self._result(conversation_id, begun, None, begun.total_messages, escalated=begun.escalated)
@@ -142,24 +179,62 @@ class ChatbotService:
             finished = await self._finish(begun.claim, reply)
         except Fenced:  # a person, or another call after a lost lease, took the turn while the model was thinking
             return await self._silent_result(conversation_id, begun)
+        except (asyncio.CancelledError, Exception):  # the next call must not wait until the lease runs out
+            await self._shielded(self._release(begun.claim))
+            raise
         await self._assistant.remember(begun.claim, reply, finished)
         return self._result(conversation_id, begun, reply, finished.total_messages, escalated=finished.escalated)
 
     async def _finish(self, claim: Claim, reply: Reply) -> Finished:
-        finished = await self._storage.run(
-            FinishTurn(
-                claim.id,
-                claim.fence,
-                self._clock(),
-                reply.answer,
-                reply.escalation_reason,
-                reply.fallback,
-                self._answer_while_waiting,
-            )
+        operation = FinishTurn(
+            claim.id,
+            claim.fence,
+            self._clock(),
+            reply.answer,
+            reply.escalation_reason,
+            reply.fallback,
+            self._answer_while_waiting,
         )
-        if finished is None:
-            raise Fenced
-        return finished
+        until = time.monotonic() + FINISH_FOR_S
+        unsure = False
+        while True:
+            try:
+                finished = await self._storage.run(operation)
+                if finished is None and unsure:
+                    finished = await self._finished_before(claim)
+            except StorageUnavailable:  # it may be committed all the same
+                unsure = True
+                if time.monotonic() + FINISH_RETRY_S > until:
+                    raise
+                await asyncio.sleep(FINISH_RETRY_S)
+                continue
+            if finished is None:
+                raise Fenced
+            return finished
+
+    async def _finished_before(self, claim: Claim) -> Finished | None:
+        """Tell how our own turn ended, where its commit succeeded and only the news of it did not reach us."""
+        row = await self._storage.conversation(claim.conversation_id)
+        if row is None or row.fence != claim.fence or row.answered_sequence != claim.input_sequence:
+            return None
+        return Finished(row.total_messages, row.total_messages, row.due_at, row.mode, row.escalated)
+
+    async def _release(self, claim: Claim) -> None:
+        with contextlib.suppress(StorageUnavailable):  # then the lease runs out by itself
+            await self._storage.run(ReleaseTurn(claim.id, claim.fence, None))
+
+    async def _shielded(self, last: Coroutine[Any, Any, None]) -> None:
+        """Wait for what a call does last, which goes on where the caller is cancelled once more."""
+
+        async def in_time() -> None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(RELEASE_TIMEOUT_S):
+                    await last
+
+        task = asyncio.create_task(in_time())
+        self._releases.add(task)
+        task.add_done_callback(self._releases.discard)
+        await asyncio.shield(task)
 
     async def _silent_result(self, conversation_id: str, begun: Begun) -> dict[str, Any]:
         row = await self._storage.conversation(conversation_id)
@@ -187,3 +262,12 @@ def _kind(channel: str) -> str:
     if channel not in KINDS:
         raise ValueError(f"unknown channel {channel!r}; use one of {', '.join(KINDS)}")
     return KINDS[channel]
+
+
+def _check_id(conversation_id: str) -> None:
+    if not conversation_id:
+        raise ValueError("conversation_id must not be empty")
+    if len(conversation_id) > MAX_ID:
+        raise ValueError(f"conversation_id must not be longer than {MAX_ID} characters")
+    if _UNSTORABLE.search(conversation_id):
+        raise ValueError("conversation_id must not contain U+0000 or halves of surrogate pairs")

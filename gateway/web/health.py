@@ -1,4 +1,4 @@
-"""`/healthz`, `/readyz` and `/metrics`: they read state and never change it."""
+"""`/healthz`, `/readyz` and `/metrics`: they read state and never change it, but try whether it could be changed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from prometheus_client import generate_latest
 from gateway.clock import Clock
 from gateway.metrics import Metrics
 from gateway.spool import Spool
-from gateway.storage import ChannelState, Storage, StorageUnavailable
+from gateway.storage import ChannelState, Storage, StorageUnavailable, TryWriting
 
 T = TypeVar("T")
 
@@ -57,12 +57,13 @@ class Health:
     async def ready(self, _: web.Request) -> web.Response:
         """Answer 200 while inbound can be stored or spooled, with the reasons for whatever is not well."""
         look = await self._look()
-        database = look.channel_states is not None
+        database = look.channel_states is not None and self._storage.writable
         problems = {}
         if not database:
-            problems["database"] = "does not answer; inbound goes to the spool"
+            fault = "does not answer" if look.channel_states is None else "takes no writes"
+            problems["database"] = f"{fault}; inbound goes to the spool" if self._spool.accepts else fault
         if not self._spool.accepts:
-            problems["spool"] = "off or full"
+            problems["spool"] = "its disk takes no writes" if self._spool.broken else "off or full"
         if self.stopping:
             problems["process"] = "is stopping"
         problems.update(_channel_problems(look.channel_states or ()))
@@ -77,8 +78,17 @@ class Health:
         look = await self._look()
         for what, count in (look.backlog or {}).items():
             self._metrics.backlog.labels(what).set(count)
+        if look.channel_states is not None:
+            self._show_pauses(look.channel_states)
         text = generate_latest(self._metrics.registry)
         return web.Response(body=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+
+    def _show_pauses(self, states: Sequence[ChannelState]) -> None:
+        """Show a series for each channel that is paused, whichever process paused it, and none for the others."""
+        self._metrics.paused.clear()
+        for state in states:
+            if state.pause_attempts:
+                self._metrics.paused.labels(state.channel_name, state.pause_reason or "unknown").set(1)
 
     async def _look(self) -> _Look:
         """Ask the database, once for all who ask at the same time or shortly after."""
@@ -86,6 +96,8 @@ class Health:
             if self._last is None or time.monotonic() - self._last.at_s > FRESH_S:
                 states = await _in_time(self._storage.channel_states())
                 backlog = None if states is None else await _in_time(self._storage.backlog(self._clock()))
+                if states is not None and not self._storage.writable:  # nothing may come that would ask it again
+                    await _in_time(self._storage.run(TryWriting()))
                 self._last = _Look(time.monotonic(), backlog, states)
             return self._last
 
