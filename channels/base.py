@@ -7,7 +7,7 @@ conversations and answers into :class:`Outbound` messages, which a channel sends
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -35,6 +35,15 @@ class Request:
         """Return the first header of that name, in whatever case it was sent, or None."""
         wanted = name.lower()
         return next((value for key, value in self.headers if key.lower() == wanted), None)
+
+    def without_proofs(self) -> Request:
+        """Return the request as it may be kept: whoever reads it later can neither pass for the platform nor log in."""
+        kept = tuple((name, value) for name, value in self.headers if not _is_proof(name.lower()))
+        return replace(self, headers=kept)
+
+
+def _is_proof(name: str) -> bool:
+    return "signature" in name or name in {"authorization", "proxy-authorization", "cookie"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -394,6 +403,18 @@ class NamesWebhook(Protocol):
     """A channel whose platform wants more to be pasted than the bare address of the webhook."""
 
     webhook_address: str
+
+
+@runtime_checkable
+class ChecksRecipient(Protocol):
+    """A channel that can tell an address from a typing error, before something is sent to it."""
+
+    def check_recipient(self, text: str) -> str:
+        """Return an address that an operator typed in the way in which the channel writes it.
+
+        Raises:
+            ValueError: it is none of a customer's on this channel; the message says how to write one.
+        """
 
 
 @runtime_checkable

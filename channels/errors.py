@@ -3,7 +3,7 @@
 ::
 
     ChannelError
-    ├── SignatureError            answer 403, tell nothing
+    ├── SignatureError            answer 403, tell nothing; its ``doubt`` is for the log
     ├── PayloadError              acknowledge, keep the body whole, let a person look
     ├── MediaError
     │   ├── MediaLater            ask again after a while
@@ -22,6 +22,8 @@ A class's docstring is its default message.
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from channels.base import Scope
 
 
@@ -32,8 +34,21 @@ class ChannelError(Exception):
         super().__init__(message or (type(self).__doc__ or "").strip().partition("\n")[0])
 
 
+class Doubt(StrEnum):
+    """Why a request is not believed, for the owner's log: fixed words, and nothing that the request says."""
+
+    UNSIGNED = "no signature"
+    MISMATCH = "the signature does not match server.public_url and the channel's secrets"
+    OTHER_ACCOUNT = "signed rightly, but for another account than the channel's"
+    WRONG_TOKEN = "another verify token than the channel's"  # noqa: S105 - it is none
+
+
 class SignatureError(ChannelError):
     """The request does not prove that it comes from the platform."""
+
+    def __init__(self, doubt: Doubt | None = None) -> None:
+        super().__init__()  # whatever the doubt, the message is the same: it may reach the one who asks
+        self.doubt = doubt
 
 
 class PayloadError(ChannelError):

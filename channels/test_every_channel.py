@@ -12,9 +12,9 @@ from aiohttp.test_utils import unused_port
 from pydantic import ValidationError
 
 import channels
-from channels.base import Channel, ChannelContext, Outbound, Request
+from channels.base import Channel, ChannelContext, ChecksRecipient, Outbound, Request
 from channels.content import Content
-from channels.errors import PayloadError, SendError, SignatureError
+from channels.errors import Doubt, PayloadError, SendError, SignatureError
 from channels.http import Http
 from channels.registry import CHANNELS
 from channels.rendering import parts_of
@@ -84,13 +84,36 @@ def test_a_channel_says_what_it_is(kind: str) -> None:
 
 @every_channel
 async def test_an_unsigned_request_is_refused(kind: str) -> None:
-    """Whatever is in it, authentic payloads too."""
+    """Whatever is in it, authentic payloads too; what the error says is the same, since a stranger might read it."""
     channel = build(kind, Http())
 
     for method in ("POST", "GET", "PUT"):
         for body in (b"", b"{}", b"\xff\x00", *fixtures(kind)):
-            with pytest.raises(SignatureError):
+            with pytest.raises(SignatureError) as refused:
                 await channel.verify(Request(method, "/webhooks/mine", (), body))
+            assert str(refused.value) == str(SignatureError())
+            assert refused.value.doubt is Doubt.UNSIGNED
+
+
+# What an operator may type, as the channel writes it; and what is nobody's address there, the channel's own included.
+RECIPIENTS = {
+    "twilio": ({"+1 (555) 010-9999": "+15550109999"}, ("+15550100001", "5550109999")),
+    "messenger": ({" 7000000000000125 ": "7000000000000125", "user_ref:a1": "user_ref:a1"}, ("1", "+15550109999")),
+    "whatsapp": ({"+1 555 010 9999": "+15550109999", "US.1349": "US.1349"}, ("1", "5550109999")),
+}
+
+
+@every_channel
+def test_a_recipient_is_checked_before_anything_is_queued(kind: str) -> None:
+    """A typing error is told at once, in words that say how to write an address."""
+    channel = build(kind, Http())
+    good, bad = RECIPIENTS[kind]
+
+    assert isinstance(channel, ChecksRecipient)
+    assert {typed: channel.check_recipient(typed) for typed in good} == good
+    for typed in ("", "Ann", "ann@example.com", *bad):
+        with pytest.raises(ValueError, match=r"^(must be|is the) "):
+            channel.check_recipient(typed)
 
 
 @every_channel
@@ -142,3 +165,12 @@ def test_a_mistyped_key_is_named(kind: str) -> None:
         build(kind, Http(), tpyo=1)
 
     assert [(error["loc"], error["type"]) for error in caught.value.errors()] == [(("tpyo",), "extra_forbidden")]
+
+
+def test_what_is_kept_of_a_request_proves_nothing() -> None:
+    """Whoever reads a kept webhook can post it nowhere: signatures, passwords and cookies are gone, the rest is not."""
+    proofs = ("X-Twilio-Signature", "x-hub-signature-256", "AUTHORIZATION", "Proxy-Authorization", "cookie")
+    plain = (("Content-Type", "application/json"), ("X-Twilio-Request-Id", "RQ1"))
+    request = Request("POST", "/webhooks/sms?x=1", (*((name, SECRET) for name in proofs), *plain), b"{}")
+
+    assert request.without_proofs() == Request("POST", "/webhooks/sms?x=1", plain, b"{}")

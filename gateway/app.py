@@ -13,6 +13,7 @@ from typing import Literal
 import structlog
 
 from gateway.assistant.parts import Parts, namespace_of, open_parts
+from gateway.away import Away
 from gateway.bus import Bus, open_bus
 from gateway.clock import Clock, utc_now
 from gateway.config import Config
@@ -35,6 +36,9 @@ Role = Literal["all", "web", "worker"]
 TURN_GRACE_S = 12.0  # with the outbox's grace and the server's 10 s at the door, under the promised 30 s in all
 SEND_GRACE_S = 12.0
 RESTART_S = 1.0
+LOOK_S = 5.0
+LOOK_TIMEOUT_S = 5.0
+MEANWHILE = "webhooks are spooled, turns and deliveries wait; see: frontdesk doctor"
 
 
 class Gateway:
@@ -85,7 +89,11 @@ class Gateway:
             OSError: the address is taken or not ours.
         """
         await self.server.start()
-        self._loops = [self._keep(self.inbox.drain_forever), self._keep(self._work)]
+        self._loops = [
+            self._keep(self.inbox.drain_forever),
+            self._keep(self._work),
+            self._keep(self._watch_database),
+        ]
         log.info("serving", port=self.port, role=self.role, channels=len(self.parts.roster.names))
 
     async def stop(self) -> None:
@@ -129,6 +137,19 @@ class Gateway:
                 await asyncio.Event().wait()
             else:
                 return
+
+    async def _watch_database(self) -> None:
+        """Say that the database is away, and that it is back: the workers only wait, each for itself."""
+        database = Away("database", MEANWHILE)
+        while True:
+            try:
+                async with asyncio.timeout(LOOK_TIMEOUT_S):
+                    await self.parts.storage.ping()
+            except (StorageUnavailable, TimeoutError) as error:
+                database.note(away=True, error=error)
+            else:
+                database.note(away=False)
+            await asyncio.sleep(LOOK_S)
 
     def _keep(self, worker: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
         """Run a worker's loop, again after a fault of ours: one bad moment does not silence a process."""

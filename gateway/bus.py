@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import structlog
 
+from gateway.away import Away
 from gateway.tasks import end
 
 if TYPE_CHECKING:
@@ -175,6 +176,7 @@ class RedisBus:
         self._local = LocalBus()
         self._outgoing: asyncio.Queue[str] = asyncio.Queue(CAPACITY)
         self._loops: list[asyncio.Task[None]] = []
+        self._away = Away("redis", "other processes' wake-ups are not heard: they look for work every second")
         self.connected = asyncio.Event()
         """Set while other processes' messages are heard."""
         self.errors = 0
@@ -234,6 +236,8 @@ class RedisBus:
                 self._on_error()
                 if not isinstance(error, self._failures):
                     log.exception("bus_failed")
+                elif work == self._receive:  # it always listens; what is sent may be nothing for hours
+                    self._away.note(away=True, error=error)
             await asyncio.sleep(pause_s * random.uniform(0.8, 1.2))
             pause_s = min(pause_s * 2, most_s)
 
@@ -283,6 +287,7 @@ class RedisBus:
                 await pubsub.ping()
             elif message["type"] == "subscribe":
                 succeed()
+                self._away.note(away=False)
                 self.connected.set()
             elif message["type"] == "message":
                 self._hear(message["data"])

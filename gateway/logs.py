@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 import sys
+import warnings
 from collections.abc import MutableMapping
 from typing import Any, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from gateway.masking import HIDDEN, is_amount, is_safe_key, masked, shortened
-from gateway.tracebacks import describe
+from gateway.masking import HIDDEN, is_amount, is_ours, is_safe_key, masked, shortened
+from gateway.tracebacks import describe, place
+
+log = structlog.get_logger(__name__)
 
 QUIET = ("aiohttp", "alembic", "asyncio", "httpcore2", "httpx2", "openai", "sqlalchemy", "twilio", "urllib3")
 """Libraries that are heard from WARNING on: below, twilio 9.13 and the openai SDK log whole requests."""
@@ -35,6 +38,7 @@ def configure(level: str = "INFO", json: bool | None = None, stream: TextIO | No
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.raiseExceptions = False  # a broken log call would be told on stderr with all its arguments
     logging.getLogger("aiohttp.access").disabled = True  # it writes addresses and whole targets
+    warnings.showwarning = tell_warning
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -44,6 +48,18 @@ def configure(level: str = "INFO", json: bool | None = None, stream: TextIO | No
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
     )
+
+
+def tell_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Log where a Python warning arose, without its words: pydantic's quote the value that they are about."""
+    log.warning("python_warning", kind=category.__name__, path=f"{place(filename)}:{lineno}")
 
 
 def _both() -> list[Processor]:
@@ -107,7 +123,7 @@ def _value(key: str, value: Any) -> Any:
     if isinstance(value, int):
         return value if is_amount(key) or masked(str(value)) == str(value) else HIDDEN
     if isinstance(value, str):
-        return shortened(masked(value))
+        return shortened(value if is_ours(key) else masked(value))
     if isinstance(value, list | tuple | set | frozenset):
         return [_value(key, item) for item in value]
     return HIDDEN if isinstance(value, MutableMapping) else _type_name(value)

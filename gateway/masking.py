@@ -6,12 +6,14 @@ import re
 
 HIDDEN = "[hidden]"
 MAX_CHARACTERS = 300
+MAX_SEARCHED = 2000
+"""What is looked through, well above what is shown: the patterns take time by the square of a text's length."""
 
 # fmt: off
 _SAFE_KEYS = frozenset({
     "account_sid", "channel", "channel_name", "channels", "fence", "names", "owner", "part", "pid", "worker",
     "attempt", "attempts", "limit", "tokens",
-    "code", "detail", "error", "error_code", "outcome", "reason", "sqlstate", "status",
+    "code", "error", "error_code", "outcome", "reason", "sqlstate", "status",
     "command", "effort", "event_name", "kind", "level", "logger", "method", "mode", "model", "role", "tool", "topic",
     "type",
     "content_type", "database", "host", "path", "port", "revision", "schema", "url", "version",
@@ -19,6 +21,8 @@ _SAFE_KEYS = frozenset({
 # fmt: on
 _AMOUNTS = ("_h", "_mb", "_min", "_ms", "_s", "_sequence", "_usd", "bytes", "count", "size")
 _SAFE_ENDINGS = ("_at", "_id", "_ids", *_AMOUNTS)
+_OURS = frozenset({"account_id"})
+"""Ids of the business itself at a platform: a number or a page that an operator looks for."""
 _PEOPLE = frozenset({"sender_id", "recipient_id", "user_id", "visitor_id", "customer_id"})
 """Ids that are somebody's address, or come from a caller who may put one there."""
 
@@ -52,9 +56,19 @@ def is_amount(key: str) -> bool:
     return key.endswith(_AMOUNTS)
 
 
+def is_ours(key: str) -> bool:
+    """Tell whether a key's value belongs to the business and to no customer, whatever it looks like."""
+    return key in _OURS
+
+
 def masked(text: str) -> str:
-    """Return a text without what looks like a phone number, an e-mail address or a secret."""
-    return _LOOKS.sub(HIDDEN, text)
+    """Return a text without what looks like a phone number, an e-mail address or a secret; a very long one is cut."""
+    return _LOOKS.sub(HIDDEN, text if len(text) <= MAX_SEARCHED else _cut(text))
+
+
+def _cut(text: str) -> str:
+    """Cut a text between two words: half a secret would look like none."""
+    return text[:MAX_SEARCHED].rpartition(" ")[0] or HIDDEN
 
 
 def shortened(text: str) -> str:

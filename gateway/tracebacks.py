@@ -65,15 +65,15 @@ def _frames(error: BaseException) -> list[str]:
     """Return the innermost frames; source lines stay out, and so does where on this machine the files lie."""
     # Summing up a frame neither reads its file nor its variables.
     stack = [
-        f"{_place(frame.f_code.co_filename)}:{line} in {frame.f_code.co_name}"
+        f"{place(frame.f_code.co_filename)}:{line} in {frame.f_code.co_name}"
         for frame, line in traceback.walk_tb(error.__traceback__)
     ]
     left_out = len(stack) - MAX_FRAMES
     return stack if left_out <= 0 else [f"({left_out} outer frames)", *stack[-MAX_FRAMES:]]
 
 
-def _place(filename: str) -> str:
-    """Return the last three parts of a file's path, or what follows ``site-packages``."""
+def place(filename: str) -> str:
+    """Return the last three parts of a file's path, or what follows ``site-packages``: no home directory, no user."""
     parts = PurePath(filename).parts
     if "site-packages" in parts:
         return "/".join(parts[parts.index("site-packages") + 1 :])

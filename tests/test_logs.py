@@ -8,6 +8,8 @@ import gc
 import io
 import json
 import logging
+import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -39,12 +41,14 @@ def stream() -> Iterator[io.StringIO]:
     """Give a stream that everything is logged to, and put the process's logging back afterwards."""
     root = logging.getLogger()
     before = (root.handlers[:], root.level, logging.raiseExceptions)
+    showwarning = warnings.showwarning
     stream = io.StringIO()
     configure("INFO", json=True, stream=stream)
     yield stream
     root.handlers[:], level, logging.raiseExceptions = before
     root.setLevel(level)
     logging.getLogger("aiohttp.access").disabled = False
+    warnings.showwarning = showwarning
     structlog.reset_defaults()
 
 
@@ -138,12 +142,20 @@ def test_a_number_is_hidden_where_it_may_be_a_phone_number(stream: io.StringIO) 
     assert (line["channel_id"], line["spool_bytes"]) == (HIDDEN, 15550100001)
 
 
+def test_the_businesss_own_accounts_are_named(stream: io.StringIO) -> None:
+    """An event for a page that nobody has configured is found by the page's id, which looks like a number."""
+    structlog.get_logger().warning("event_for_no_channel", account_id="106540000000001", sender_id="106540000000001")
+    [line] = lines(stream)
+
+    assert (line["account_id"], line["sender_id"]) == ("106540000000001", HIDDEN)
+
+
 def test_an_object_is_logged_as_its_type(stream: io.StringIO) -> None:
     """Neither a dict nor an object's own words get in."""
-    structlog.get_logger().info("objects", detail={"body": BODY}, reason=ValueError(BODY))
+    structlog.get_logger().info("objects", status={"body": BODY}, reason=ValueError(BODY))
 
     (line,) = lines(stream)
-    assert (line["detail"], line["reason"]) == (HIDDEN, "<ValueError>")
+    assert (line["status"], line["reason"]) == (HIDDEN, "<ValueError>")
 
 
 def test_an_exception_is_told_without_its_message(stream: io.StringIO) -> None:
@@ -294,3 +306,35 @@ def _is_log_call(function: ast.expr) -> bool:
     if function.attr in {"bound_contextvars", "bind_contextvars"}:
         return True
     return isinstance(function.value, ast.Name) and function.value.id == "log"
+
+
+def test_a_warning_is_a_line_without_its_words(stream: io.StringIO, capsys: pytest.CaptureFixture[str]) -> None:
+    """Python's warnings come as lines like all others: what kind, and where, but not what they quote."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.warn(f"unexpected value: {BODY} {NUMBER}", UserWarning, stacklevel=1)
+    [line] = lines(stream)
+
+    assert (line["event"], line["kind"], line["level"]) == ("python_warning", "UserWarning", "warning")
+    assert "tests/test_logs.py:" in line["path"]
+    assert "Elm" not in stream.getvalue()
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("unit", ["a@", "a.", "+1 ", "0 1", "://a:", "1.", "eyJaaaaaaaa."])
+def test_a_long_text_is_masked_in_no_time(unit: str) -> None:
+    """A stranger who gets a text of a megabyte logged does not stop the process while it is searched."""
+    started = time.perf_counter()
+    masked(unit * (1_000_000 // len(unit)))
+
+    assert time.perf_counter() - started < 0.5
+
+
+def test_a_long_text_is_cut_between_words() -> None:
+    """The cut does not leave half a secret, which would look like none."""
+    text = f"{'word ' * 394}postgresql://owner:hunter2hunter2@db/frontdesk {'word ' * 400}"
+    glued = f"{'a' * 1990}sk-0123456789abcdef"
+
+    assert "hunt" not in masked(text)
+    assert masked(text).startswith("word word")
+    assert masked(glued) == HIDDEN

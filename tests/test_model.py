@@ -64,6 +64,23 @@ async def test_an_answer_comes_with_all_that_is_stored(make, api):
     assert completion.round.model == LUNA
 
 
+async def test_control_characters_are_not_said(make, standin):
+    """What a model answers may be what a customer made it say: no terminal or telephone gets to obey it."""
+    standin.script.append(Said("\x1b[2J\x07Yes,\r\n\tat 9\x00:00\x9b1m. \x1b"))
+    completion = await make().complete(PROMPT)
+
+    assert completion.text == "[2JYes,\n\tat 9:001m."
+
+
+async def test_an_answer_of_nothing_but_controls_is_none(make, standin):
+    """What is left of it is empty, and so the model is asked once more."""
+    standin.script.append(Said("\x1b\x07"))
+    completion = await make().complete(PROMPT)
+
+    assert completion.text == HELLO
+    assert len(standin.requests) == 2
+
+
 async def test_nothing_is_kept_at_the_provider(make, standin):
     """Every request forbids storing, carries the cache key and the customer's hash, and never a temperature."""
     await make().complete(replace(PROMPT, cache_key="prompt-1", user_key="0a1b", metadata={"turn": "7"}))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 
 from gateway.assistant.model import (
     ModelEmpty,
@@ -19,6 +22,7 @@ from gateway.assistant.server import Patience
 from gateway.sandbox.openai_rules import Refused
 from gateway.sandbox.receptionist import Said
 from tests.asking import APIS, HELLO, PROMPT, cap, effort, models, serve
+from tests.frontdesk import environment
 
 
 @pytest.fixture(params=APIS)
@@ -86,9 +90,12 @@ async def test_a_wrong_key_is_told_without_the_key(make, standin):
 
 
 async def test_an_unknown_model_is_told_by_name(make):
-    """A model that was shut down is the operator's to replace."""
-    with pytest.raises(ModelMisconfigured, match="gpt-7000"):
+    """A model that was shut down is the operator's to replace: the server's words are there for them, not for a log."""
+    with pytest.raises(ModelMisconfigured, match="404 model_not_found") as caught:
         await make(model="gpt-7000").complete(PROMPT)
+
+    assert "gpt-7000" in caught.value.words
+    assert "gpt-7000" not in str(caught.value)
 
 
 async def test_an_exhausted_quota_is_not_retried(make, standin):
@@ -109,6 +116,56 @@ async def test_a_refused_prompt_is_not_retried_or_quoted(make, standin):
 
     assert "4111" not in str(caught.value)
     assert len(standin.requests) == 1
+
+
+QUOTING = "You wrote 'my card is 4111, see /v1/responses' there"
+
+
+@pytest.mark.parametrize(
+    ("refused", "error", "code"),
+    [
+        (Refused(QUOTING, "invalid_value", "messages[0].content"), ModelRefused, "invalid_value messages[0].content"),
+        (Refused(QUOTING, "invalid_value", "input[0]"), ModelRefused, "invalid_value input[0]"),
+        (Refused(QUOTING, "invalid_value", "max_tools"), ModelMisconfigured, "invalid_value max_tools"),
+        (Refused(QUOTING, "my card is 4111"), ModelMisconfigured, "no code"),
+        (Refused(QUOTING, "blocked", status=403), ModelMisconfigured, "403 blocked"),
+        (Refused(QUOTING, "my card is 4111", status=403), ModelMisconfigured, "403 invalid_request_error"),
+        (Refused({"input": QUOTING}, "gone", status=404), ModelMisconfigured, "404 gone"),
+    ],
+)
+async def test_what_a_server_quotes_is_in_no_error(make, standin, refused, error, code):
+    """Whatever a server says of a request, the error's text and code are fit for a log, and it keeps no other words."""
+    standin.script.append(refused)
+    with pytest.raises(error) as caught:
+        await make().complete(PROMPT)
+
+    assert type(caught.value) is error
+    assert caught.value.code == code
+    assert caught.value.words is None
+    assert "4111" not in str(caught.value)
+
+
+async def test_a_fallback_is_logged_without_the_servers_words(make, standin):
+    """The line says what was wrong in a word, and which request to ask the provider about."""
+    standin.script.append(Refused(QUOTING, "invalid_prompt", "messages"))
+    with capture_logs() as logs:
+        await make(fallback_model="gpt-4o").complete(PROMPT)
+    [line] = [line for line in logs if line["event"] == "model_fallback"]
+
+    assert (line["error"], line["code"]) == ("ModelRefused", "invalid_prompt messages")
+    assert line["request_id"].startswith("req_")
+    assert "4111" not in str(logs)
+
+
+async def test_a_retry_is_logged_by_its_code(make, standin):
+    """So is a call that is made once more."""
+    standin.faults.next.append("status:503")
+    with capture_logs() as logs:
+        await make().complete(PROMPT)
+    [line] = [line for line in logs if line["event"] == "model_call_retried"]
+
+    assert line["error"] == "ModelUnavailable"
+    assert line["code"].startswith("503")
 
 
 async def test_a_short_retry_after_is_honoured(make, standin):
@@ -241,3 +298,51 @@ async def test_commentary_is_not_the_answer(make, aiohttp_server):
     completion = await make(base_url=str(server.make_url("/v1"))).complete(PROMPT)
 
     assert completion.text == "We are open."
+
+
+ODD_ANSWER = """
+import asyncio, sys
+from aiohttp import web
+from gateway import logs
+from gateway.assistant.model import Line, Prompt, ToolSpec
+from gateway.assistant.models import build_model
+from gateway.config import AssistantConfig
+
+CALL = {"phone": "+15550109999", "name": "Zelda"}
+CHAT = {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [{"index": 0, "message": {
+    "role": "assistant", "content": None,
+    "tool_calls": [{"id": "c", "type": "function", "function": {"name": "book", "arguments": CALL}}]}}]}
+RESPONSE = {"id": "r", "object": "response", "created_at": 1, "model": "m", "status": "completed", "output": [
+    {"type": "function_call", "id": "f", "call_id": "c", "name": "book", "arguments": CALL}]}
+BOOK = ToolSpec("book", "Book.", {"type": "object", "properties": {}, "required": [], "additionalProperties": False})
+
+async def answer(request):
+    return web.json_response(RESPONSE if request.path.endswith("responses") else CHAT)
+
+async def main(api):
+    logs.configure()
+    app = web.Application()
+    app.router.add_post("/{path:.*}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    config = AssistantConfig(api_key="k", base_url=f"http://127.0.0.1:{runner.addresses[0][1]}/v1", api=api, model="m")
+    model = build_model(config)
+    completion = await model.complete(Prompt("Be kind.", (Line("user", "Hi"),), tools=(BOOK,)))
+    print(completion.calls[0].name)
+    await model.close()
+    await runner.cleanup()
+
+asyncio.run(main(sys.argv[1]))
+"""
+
+
+def test_an_odd_answer_is_not_told_on_stderr(api):
+    """A model whose call carries an object in place of a text makes nobody print the customer's data."""
+    ended = subprocess.run(
+        [sys.executable, "-c", ODD_ANSWER, api], env=environment(), capture_output=True, text=True, check=False
+    )
+
+    assert (ended.returncode, ended.stdout) == (0, "book\n")
+    assert ended.stderr == ""

@@ -12,6 +12,7 @@ from channels.messenger.codes import send_error
 from channels.messenger.diagnosis import diagnose
 from channels.messenger.media import fetch_media
 from channels.messenger.parsing import parse
+from channels.messenger.recipients import check_recipient
 from channels.messenger.settings import MessengerSettings
 from channels.messenger.window import HUMAN_AGENT, message_type
 from channels.meta.graph import TIMEOUT_S, UPLOAD_TIMEOUT_S, Graph
@@ -99,6 +100,14 @@ class MessengerChannel:
         return await fetch_media(self._context.http, self.settings.api_base, url, max_bytes)
 
     # --- out ---
+
+    def check_recipient(self, text: str) -> str:
+        """Return a customer's address as Meta writes it.
+
+        Raises:
+            ValueError: it is none on this page; the message says how to write one.
+        """
+        return check_recipient(text, self.account)
 
     async def send(self, outbound: Outbound) -> Receipt:
         """Send one message; its echo will carry our delivery id.

@@ -20,7 +20,7 @@ from channels.base import Outbound, Receipt
 from channels.content import Card, Choice, Content, Link
 from channels.errors import OutcomeUnknown, Refused, RetryLater
 from channels.messenger.parsing import USER_REF
-from channels.meta.graph import Graph
+from channels.meta.graph import Graph, own_node
 from channels.meta.media import upload_of
 from channels.meta.webhooks import a_text
 from channels.rendering import kind_of
@@ -53,7 +53,8 @@ class PageBot(Bot):  # type: ignore[misc]  # the SDK carries no types
         if "message" in body:
             body["message"] = {**body["message"], "metadata": self._metadata}
             body = {**self._envelope, **body}
-        return await self._graph.post(f"{self._page_id}/messages", body)
+        with own_node():
+            return await self._graph.post(f"{self._page_id}/messages", body)
 
     def send_video_url(self, recipient_id: str, video_url: str) -> Awaitable[Answer]:
         """Send a film by its address, and not as sound."""

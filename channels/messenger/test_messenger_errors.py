@@ -71,6 +71,7 @@ REFUSALS: list[tuple[int, Any, Meaning, str]] = [
     (403, error(10), STOPS, "10"),
     (403, error(200), STOPS, "200"),
     (403, error(200, 2534041), STOPS, "200/2534041"),
+    (400, error(100, 33), STOPS, "100/33"),
     (400, error(230), STOPS, "230"),
     (400, error(368), STOPS, "368"),
     (500, b"", UNKNOWN, "500"),

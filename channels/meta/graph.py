@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from channels.errors import OutcomeUnknown, SendError
+from channels.errors import CredentialsRejected, OutcomeUnknown, Refused, SendError
 from channels.http import Http, HttpResponse, Upload
 from channels.meta.settings import MetaSettings
 from channels.meta.webhooks import a_list, a_map, a_text
@@ -39,6 +40,25 @@ class GraphFailure:
         if self.code is None:
             return str(self.status)
         return f"{self.code}/{self.subcode}" if self.subcode else str(self.code)
+
+
+NOT_THERE = "100/33"
+"""An object that does not exist, or not for this token (developers.facebook.com/docs/graph-api, Error Handling)."""
+
+
+@contextmanager
+def own_node() -> Iterator[None]:
+    """Post to our own page or number inside: that it is not there for our token is a matter of credentials.
+
+    Raises:
+        CredentialsRejected: so it is.
+    """
+    try:
+        yield
+    except Refused as error:
+        if error.code != NOT_THERE:
+            raise
+        raise CredentialsRejected(str(error), code=error.code) from error
 
 
 class Graph:

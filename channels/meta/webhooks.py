@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from channels.base import Reply, Request
-from channels.errors import PayloadError, SignatureError
+from channels.errors import Doubt, PayloadError, SignatureError
 from channels.meta.settings import MetaSettings
 
 HEADER = "X-Hub-Signature-256"
@@ -42,11 +42,13 @@ def verify(request: Request, settings: MetaSettings) -> None:
         mode, token = (_query(request).get(name, "") for name in ("hub.mode", "hub.verify_token"))
         if mode == "subscribe" and hmac.compare_digest(_bytes(token), known.encode()):
             return
-    elif request.method == "POST":
-        expected = sign(request.body, settings.app_secret.get_secret_value())
-        if hmac.compare_digest(_bytes(request.header(HEADER) or ""), expected.encode()):
-            return
-    raise SignatureError
+        raise SignatureError(Doubt.WRONG_TOKEN if token else Doubt.UNSIGNED)
+    given = request.header(HEADER)
+    if not given:
+        raise SignatureError(Doubt.UNSIGNED)
+    expected = sign(request.body, settings.app_secret.get_secret_value())
+    if request.method != "POST" or not hmac.compare_digest(_bytes(given), expected.encode()):
+        raise SignatureError(Doubt.MISMATCH)
 
 
 def handshake(request: Request) -> Reply | None:

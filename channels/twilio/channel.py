@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from channels.base import (
     Channel,
@@ -24,7 +24,7 @@ from channels.base import (
     Request,
     Status,
 )
-from channels.errors import OutsideWindow, PayloadError, SignatureError
+from channels.errors import Doubt, OutsideWindow, PayloadError, SignatureError
 from channels.rendering import Shows
 from channels.text import MAX_SMS_UNITS, sms_units
 from channels.twilio import history
@@ -32,8 +32,9 @@ from channels.twilio.content import content_fields
 from channels.twilio.diagnosis import diagnose
 from channels.twilio.media import fetch_media
 from channels.twilio.parsing import DELIVERY, MAX_FORM_BYTES, MAX_MEDIA, parse, read_form
+from channels.twilio.recipients import check_recipient
 from channels.twilio.settings import TwilioSettings
-from channels.twilio.signature import HEADER, SETTINGS_HEADER, matches, spellings
+from channels.twilio.signature import HEADER, SETTINGS_HEADER, hides_a_message, matches, origin_of, path_of, spellings
 from channels.window import allowed
 
 if TYPE_CHECKING:
@@ -43,6 +44,13 @@ RETRIES = "#rc=5&rp=all"
 """Twilio retries only a failed connect, and once; with this it tries five times, whatever went wrong
 (www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides, read 2026-11)."""
 
+# How fast messages leave Twilio it decides itself: 1 a second for a long code outside 10DLC, 3 for a toll-free number,
+# 10 to 100 for a short code, the pool's sum for a service. Its queue holds ten hours of them, in order, and says 21611
+# when it is full. To be slower here would save nothing, and hold up those who may send more.
+SMS_RATE_PER_S = 10.0
+# A WhatsApp sender's own limit, as long as Twilio has not been asked for more; its queue there holds four hours.
+WHATSAPP_RATE_PER_S = 80.0
+# github.com/twilio/ai and www.twilio.com/docs/messaging/guides/scaling-queueing-latency, read 2026-11.
 
 SMS = Shows(
     max_text=MAX_SMS_UNITS,
@@ -74,8 +82,11 @@ class TwilioChannel:
         self.account = settings.account
         self.kind = "whatsapp" if settings.is_whatsapp else "sms"
         self.shows = WHATSAPP if settings.is_whatsapp else SMS
+        self.default_rate_per_s = WHATSAPP_RATE_PER_S if settings.is_whatsapp else SMS_RATE_PER_S
         self.webhook_address = context.webhook_url + RETRIES
         """What to paste at Twilio; the fragment stays there and is not signed."""
+        self._addresses = tuple(spellings(context.webhook_url))
+        """Our public address, and the same with its port or without."""
         context.http.allow_origin(settings.api_base)
 
     @classmethod
@@ -96,29 +107,33 @@ class TwilioChannel:
             SignatureError: it is not Twilio's, or another account's.
         """
         signature = request.header(HEADER)
-        if request.method != "POST" or not signature:
-            raise SignatureError
+        if not signature:
+            raise SignatureError(Doubt.UNSIGNED)
+        if request.method != "POST":
+            raise SignatureError(Doubt.MISMATCH)
         try:
             form = read_form(request.body)
         except PayloadError:
-            raise SignatureError from None
+            raise SignatureError(Doubt.MISMATCH) from None
         settings = request.header(SETTINGS_HEADER)
         if not matches(signature, self._urls(request.target), form, self._settings.tokens, settings):
+            raise SignatureError(Doubt.MISMATCH)
+        if hides_a_message(form):
             raise SignatureError
         # A subaccount's messages are signed with its own token: what is signed with ours and names another is forged.
         if {value for name, value in form if name == "AccountSid"} != {self._settings.account_sid}:
-            raise SignatureError
+            raise SignatureError(Doubt.OTHER_ACCOUNT)
 
     def _urls(self, target: str) -> list[str]:
         """Return what Twilio may have signed: the public address as the request reached us, and as it is configured.
 
         They differ where a proxy takes a prefix of the path away.
         """
-        known = urlsplit(self._context.webhook_url)
-        mark, query = target.partition("?")[1:]
-        reached = f"{known.scheme}://{known.netloc}{target}"
-        configured = f"{self._context.webhook_url}{mark}{query}"
-        return [url for base in dict.fromkeys((reached, configured)) for url in spellings(base)]
+        path = path_of(target)
+        mark, query = path.partition("?")[1:]
+        reached = [f"{origin_of(address)}{path}" for address in self._addresses]
+        configured = [f"{address}{mark}{query}" for address in self._addresses]
+        return list(dict.fromkeys(reached + configured))
 
     def parse(self, request: Request) -> Parsed:
         """Turn a form into events; pure.
@@ -161,6 +176,14 @@ class TwilioChannel:
         return await fetch_media(self._context.http, self._settings, url, max_bytes)
 
     # --- out ---
+
+    def check_recipient(self, text: str) -> str:
+        """Return a customer's address as Twilio writes it.
+
+        Raises:
+            ValueError: it is none on this channel; the message says how to write one.
+        """
+        return check_recipient(text, self._settings)
 
     async def send(self, outbound: Outbound) -> Receipt:
         """Send one message; its status callbacks will carry our delivery id.

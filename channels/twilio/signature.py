@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -19,6 +20,12 @@ Form = Iterable[tuple[str, str]]
 ALGORITHMS: Mapping[str, Any] = {"HMAC_SHA1": hashlib.sha1, "HMAC_SHA256": hashlib.sha256}
 DEFAULT_ALGORITHM = "HMAC_SHA1"
 DEFAULT_PORTS = {"https": 443, "http": 80}
+
+_ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")  # RFC 3986, appendix B
+# The parameters that name a message, with their value behind them as the signature has it.
+_MESSAGE = re.compile(r"(?:Message|Sms)Sid[SM]M[0-9a-f]{32}")
+_PLAIN_NAME = re.compile(r"[A-Za-z]*Sid")
+_PLAIN_SID = re.compile(r"[SM]M[0-9a-f]{32}")
 
 
 def sign(url: str, form: Form, token: str, algorithm: str = DEFAULT_ALGORITHM) -> str:
@@ -54,6 +61,31 @@ def spellings(url: str) -> Iterator[str]:
         yield urlunsplit(parts._replace(netloc=f"{parts.netloc}:{DEFAULT_PORTS[parts.scheme]}"))
     else:
         yield urlunsplit(parts._replace(netloc=parts.netloc.rpartition(":")[0]))
+
+
+def hides_a_message(form: Form) -> bool:
+    """Tell whether another parameter than the customer's text carries in it the field that names a message.
+
+    The signature runs names and values together. A customer who has seen the signature of a message of their own could
+    post the same characters cut up differently: their text becomes fields, one of them another message's id, and the
+    true id disappears in a parameter that nobody reads.
+    """
+    return any(
+        _MESSAGE.search(name + value) and not (_PLAIN_NAME.fullmatch(name) and _PLAIN_SID.fullmatch(value))
+        for name, value in form
+        if name != "Body"
+    )
+
+
+def origin_of(url: str) -> str:
+    """Return the scheme and the authority of a URL, or nothing where it has none."""
+    found = _ORIGIN.match(url)
+    return found[0] if found else ""
+
+
+def path_of(target: str) -> str:
+    """Return the path and the query of a request's target: a proxy's, or a stranger's, may begin with any origin."""
+    return target[len(origin_of(target)) :]
 
 
 def _sign(text: bytes, token: str, algorithm: str) -> str:

@@ -16,6 +16,7 @@ from channels.whatsapp.codes import send_error
 from channels.whatsapp.diagnosis import diagnose
 from channels.whatsapp.media import fetch_media
 from channels.whatsapp.parsing import parse
+from channels.whatsapp.people import check_recipient
 from channels.whatsapp.settings import WhatsAppSettings
 from channels.window import allowed
 
@@ -96,6 +97,14 @@ class WhatsAppChannel:
         return await fetch_media(self._context.http, self._graph(), self.settings, url, max_bytes)
 
     # --- out ---
+
+    def check_recipient(self, text: str) -> str:
+        """Return a customer's address as webhooks tell it.
+
+        Raises:
+            ValueError: it is none; the message says how to write one.
+        """
+        return check_recipient(text)
 
     async def send(self, outbound: Outbound) -> Receipt:
         """Send one message; its statuses will carry our delivery id.

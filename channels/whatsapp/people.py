@@ -16,6 +16,9 @@ from channels.meta.webhooks import a_list, a_map, a_text
 # That page says "up to 128" and said 256 before; ENT marks the id that several portfolios share.
 _USER_ID = re.compile(r"[A-Z]{2}\.(ENT\.)?[A-Za-z0-9]{1,256}")
 _PHONE = re.compile(r"\+?[0-9]{1,20}")
+_TYPED_PHONE = re.compile(r"\+[1-9][0-9]{6,14}")  # E.164
+_BETWEEN = re.compile(r"[\s().\u00a0\u2010-\u2015/-]")  # what people write between digits
+HOW = 'must be a number with + and its country, such as "+15550100123", or WhatsApp\'s own id, such as US.1349…'
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +76,17 @@ def address_of(value: Any) -> str:
 def is_user_id(address: str) -> bool:
     """Tell whether an address is a business-scoped user id, which is sent to in another way than a phone number."""
     return _USER_ID.fullmatch(address) is not None
+
+
+def check_recipient(text: str) -> str:
+    """Return an address that an operator typed as a webhook's would be: ``+`` and digits, or a user id.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    number = _BETWEEN.sub("", text)
+    if _TYPED_PHONE.fullmatch(number):
+        return number
+    if is_user_id(text.strip()):
+        return text.strip()
+    raise ValueError(HOW)

@@ -11,7 +11,7 @@ from typing import Any
 
 from channels.base import Outbound, Receipt
 from channels.errors import OutcomeUnknown, RetryLater
-from channels.meta.graph import Graph
+from channels.meta.graph import Graph, own_node
 from channels.meta.media import upload_of
 from channels.meta.webhooks import a_list, a_text
 from channels.whatsapp.people import address_of, is_user_id
@@ -27,7 +27,8 @@ async def send(graph: Graph, phone_number_id: str, outbound: Outbound) -> Receip
     urls = outbound.content.attachment_urls
     body_of(outbound, {} if urls else None)  # what WhatsApp would refuse is refused before a file is uploaded
     file = await _file(graph, phone_number_id, urls[0]) if urls else None
-    answer = await graph.post(f"{phone_number_id}/messages", body_of(outbound, file))
+    with own_node():
+        answer = await graph.post(f"{phone_number_id}/messages", body_of(outbound, file))
     message_id = next((a_text(message.get("id")) for message in a_list(answer.get("messages"))), "")
     if not message_id:
         raise OutcomeUnknown("the answer names no message")

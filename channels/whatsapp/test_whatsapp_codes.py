@@ -87,6 +87,7 @@ REFUSALS: list[tuple[int, Any, Meaning, str]] = [
     (200, error(131009), FINAL, "131009"),
     # the channel stops
     (401, error(0), STOPS, "0"),
+    (400, error(100, error_subcode=33), STOPS, "100/33"),
     (400, error(3), STOPS, "3"),
     (403, error(10), STOPS, "10"),
     (401, error(190, error_subcode=463), STOPS, "190/463"),

@@ -111,7 +111,8 @@ def _read(completion: ChatCompletion) -> Answer:
         calls = [call for call in message.tool_calls or [] if call.type == "function"]
         if choice.finish_reason == "length" and calls:  # a call that was cut off cannot be made
             text, calls = "", []
-        items = [message.model_dump(mode="json", exclude_none=True, exclude=_NOT_REPLAYED)]
+        # Pydantic's warnings quote what it finds odd in an answer.
+        items = [message.model_dump(mode="json", exclude_none=True, exclude=_NOT_REPLAYED, warnings=False)]
     return Answer(
         text=text,
         calls=tuple(ToolCall(call.id, call.function.name, call.function.arguments) for call in calls),

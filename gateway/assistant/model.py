@@ -52,11 +52,23 @@ NOTHING = Usage()
 class ModelError(Exception):
     """The model gave no answer.
 
-    ``usage`` is what was paid all the same; ``request_id`` is what the provider's support asks for.
+    Its text is ours and may be logged. ``code`` is what the server answered in a word or two; ``words`` are its own,
+    for the operator's eyes only: they may quote the key or the customer. ``request_id`` is what the provider's support
+    asks for; ``usage`` is what was paid all the same.
     """
 
-    def __init__(self, message: str | None = None, *, request_id: str | None = None, usage: Usage = NOTHING) -> None:
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        code: str | None = None,
+        words: str | None = None,
+        request_id: str | None = None,
+        usage: Usage = NOTHING,
+    ) -> None:
         super().__init__(message or (type(self).__doc__ or "").strip().partition("\n")[0])
+        self.code = code
+        self.words = words
         self.request_id = request_id
         self.usage = usage
 

@@ -65,7 +65,7 @@ class FallbackModel:
         try:
             return await self._first.complete(prompt)
         except ModelError as error:
-            log.warning("model_fallback", error=type(error).__name__, detail=str(error), request_id=error.request_id)
+            log.warning("model_fallback", error=type(error).__name__, code=error.code, request_id=error.request_id)
             try:
                 completion = await self._second.complete(prompt)
             except ModelError as second:

@@ -25,6 +25,7 @@ from gateway.assistant.model import (
     Round,
 )
 from gateway.assistant.server import Server
+from gateway.printable import without_controls
 
 log = structlog.get_logger(__name__)
 
@@ -105,6 +106,7 @@ class OpenAIModel:
             except RequestRefused as refused:
                 prompt = self._change(prompt, sent, refused)
                 continue
+            answer = replace(answer, text=without_controls(answer.text).strip())
             # Some local servers call tools that were not offered or are forbidden.
             return (answer if prompt.tools and not prompt.last_round else replace(answer, calls=())), sent
         raise ModelMisconfigured("the server refuses every form of the request")

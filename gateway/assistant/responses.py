@@ -112,7 +112,14 @@ def _read(response: Response) -> Answer:
         text=text,
         calls=tuple(ToolCall(call.call_id, call.name, call.arguments) for call in calls),
         items=tuple(
-            item.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"status", "parsed_arguments"})
+            # Pydantic's warnings quote what it finds odd in an answer.
+            item.model_dump(
+                mode="json",
+                by_alias=True,
+                exclude_none=True,
+                exclude={"status", "parsed_arguments"},
+                warnings=False,
+            )
             for item in output
         ),
         usage=_usage(response.usage),
@@ -147,6 +154,6 @@ def _usage(usage: ResponseUsage | None) -> Usage:
 def _raise_failed(response: Response, request_id: str | None) -> None:
     code = response.error.code if response.error else "server_error"
     if code in _TRY_AGAIN:
-        raise ModelUnavailable(f"the model failed: {code}", request_id=request_id)
+        raise ModelUnavailable(f"the model failed: {code}", code=code, request_id=request_id)
     message = response.error.message if response.error else ""
     raise RequestRefused(Refusal(message, code), request_id)

@@ -130,7 +130,9 @@ class Server:
             wait_s = self.patience.backoff_s * (1 + self._jitter())
         if not failure.retry or asyncio.get_running_loop().time() + wait_s >= deadline:
             raise failure.error
-        log.info("model_call_retried", error=str(failure.error), request_id=failure.error.request_id, wait_s=wait_s)
+        error = failure.error
+        kind = type(error).__name__
+        log.info("model_call_retried", error=kind, code=error.code, request_id=error.request_id, wait_s=wait_s)
         await asyncio.sleep(wait_s)
 
 

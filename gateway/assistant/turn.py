@@ -261,8 +261,11 @@ class Assistant:
 
 
 def _memory_key(claim: Claim) -> str:
-    """Name what is remembered of a conversation; an edited transcript has another name."""
-    return f"{claim.id}:{claim.amendments}"
+    """Name what is remembered of a conversation; an edited transcript has another name.
+
+    By its public id: after a backup has been restored, a row's number may go to somebody else.
+    """
+    return f"{claim.conversation_id}:{claim.amendments}"
 
 
 def _remembered(message: StoredMessage) -> Remembered:
@@ -270,7 +273,10 @@ def _remembered(message: StoredMessage) -> Remembered:
     taken_back = metadata.get("revoked") is True
     attachments = () if taken_back else tuple((_file_key(file), file.content_type) for file in message.attachments)
     content = TAKEN_BACK if taken_back else _shown(message.content, metadata)
-    return Remembered(message.sequence_number, message.role, content, message.answers_sequence, attachments)
+    # Words about consent, and what was written to somebody who may not answer, are nothing to come back to.
+    is_context = message.asks or taken_back or metadata.get("overheard") is True
+    role = message.role if is_context else "system"
+    return Remembered(message.sequence_number, role, content, message.answers_sequence, attachments)
 
 
 def _shown(text: str, metadata: Mapping[str, Any]) -> str:

@@ -7,9 +7,10 @@ received, waiting a while where there is nothing new yet.
 from __future__ import annotations
 
 import asyncio
+import re
 import time
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Protocol, runtime_checkable
 
 from aiohttp import web
 
@@ -17,6 +18,8 @@ from gateway.storage import Storage
 
 LOOK_EVERY_S = 0.02
 MAX_WAIT_S = 20.0
+# Any page in this machine's browser can post a form here, or come by a name of its own that leads to this machine.
+HERE = re.compile(r"(127\.0\.0\.1|localhost)(:\d{1,5})?", re.IGNORECASE)
 OPEN_STATUSES = ("queued", "sending", "unconfirmed", "sent")  # the stand-ins report the end of all
 
 
@@ -28,6 +31,25 @@ class Line(Protocol):
 
     def received(self, address: str) -> Sequence[str]:
         """Return what a customer reads on the telephone, oldest first."""
+
+
+def _from_here(page: Callable[[web.Request], Awaitable[web.Response]]) -> Callable[..., Awaitable[web.Response]]:
+    """Return a page that answers only who asks this machine by its own name."""
+
+    async def guarded(request: web.Request) -> web.Response:
+        if HERE.fullmatch(request.host) is None:
+            return web.json_response({"error": "ask 127.0.0.1"}, status=403)
+        return await page(request)
+
+    return guarded
+
+
+@runtime_checkable
+class KnowsAddresses(Protocol):
+    """A line that can tell a customer's address from a typing error."""
+
+    def why_no_address(self, address: str) -> str | None:
+        """Say why nobody writes from there, or None where somebody may."""
 
 
 class Control:
@@ -42,22 +64,26 @@ class Control:
     def routes(self) -> list[web.RouteDef]:
         """Return the routes."""
         return [
-            web.get("/sandbox", self._about),
-            web.post("/sandbox/text", self._text),
-            web.get("/sandbox/outbox", self._outbox),
+            web.get("/sandbox", _from_here(self._about)),
+            web.post("/sandbox/text", _from_here(self._text)),
+            web.get("/sandbox/outbox", _from_here(self._outbox)),
         ]
 
     async def _about(self, _: web.Request) -> web.Response:
         return web.json_response({"business": self._business_name, "channels": list(self._lines)})
 
     async def _text(self, request: web.Request) -> web.Response:
+        if request.content_type != "application/json":
+            return web.json_response({"error": "say it as application/json"}, status=415)
         body = await request.json()
         line = self._lines.get(str(body.get("channel")))
         sender, text = str(body.get("from", "")), str(body.get("text", ""))
         if line is None:
             return self._unknown_channel()
         if not sender or not text:
-            return web.json_response({"error": "from and text must not be empty"}, status=422)
+            return _invalid("from and text must not be empty")
+        if (wrong := _wrong_address(line, sender)) is not None:
+            return _invalid(wrong)
         return web.json_response({"webhook_status": await line.text(sender, text)}, status=202)
 
     async def _outbox(self, request: web.Request) -> web.Response:
@@ -68,7 +94,9 @@ class Control:
         try:
             after, wait_s = int(request.query.get("after", "0")), float(request.query.get("wait_s", "0"))
         except ValueError:
-            return web.json_response({"error": "after and wait_s are numbers"}, status=422)
+            return _invalid("after and wait_s are numbers")
+        if (wrong := _wrong_address(line, address)) is not None:
+            return _invalid(wrong)
         until = time.monotonic() + min(wait_s, MAX_WAIT_S)
         # The stand-ins tell nobody what they received, so there is no event to wait for.
         while len(line.received(address)) <= after and time.monotonic() < until:  # noqa: ASYNC110
@@ -91,3 +119,11 @@ class Control:
             return True
         deliveries = await self.storage.deliveries(conversation_id=row.id)
         return any(delivery.status in OPEN_STATUSES for delivery in deliveries)
+
+
+def _wrong_address(line: Line, address: str) -> str | None:
+    return line.why_no_address(address) if isinstance(line, KnowsAddresses) else None
+
+
+def _invalid(error: str) -> web.Response:
+    return web.json_response({"error": error}, status=422)

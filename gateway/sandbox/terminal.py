@@ -6,15 +6,20 @@ import asyncio
 import codecs
 import contextlib
 import os
+import shutil
 import threading
 from collections.abc import Callable
 
+from gateway.printable import printable
 from gateway.sandbox.customer import Customer, DemoRefused
 from gateway.tasks import end
 
 QUIT = "/quit"
 PROMPT = "you> "
-ERASE_LINE = "\r\x1b[K"  # ECMA-48: carriage return, erase to the end of the line
+# ECMA-48 and DEC's VT100 (vt100.net/docs/vt510-rm, read 2026-11): a line beneath is made sure of (IND, up), the place
+# kept (DECSC), and a new line put before the present one (IL), which goes down with all that has been typed in it.
+ROOM_ABOVE = "\x1bD\x1b[A\x1b7\r\x1b[L"
+BACK_BELOW = "\x1b8\x1b[B"
 READ_BYTES = 4096
 SETTLE_TIMEOUT_S = 60.0
 SETTLE_LOOK_S = 0.2
@@ -66,9 +71,10 @@ async def converse(customer: Customer, name: str, lines: Lines, write: Write) ->
     async def hear() -> None:
         while True:
             for text in (await customer.listen()).texts:
-                write(f"{ERASE_LINE}{name}: {text}\n{PROMPT}")
+                write(above(printable(f"{name}: {text}"), shutil.get_terminal_size().columns))
 
     hearing = asyncio.create_task(hear())
+    line: str | None = None
     try:
         while True:
             write(PROMPT)
@@ -76,48 +82,67 @@ async def converse(customer: Customer, name: str, lines: Lines, write: Write) ->
             done, _ = await asyncio.wait((typing, hearing), return_when=asyncio.FIRST_COMPLETED)
             if hearing in done:
                 typing.cancel()
-                write("\n")
                 await hearing  # raises what ended it
             line = typing.result()
             if line is None or line.strip() == QUIT:
                 return
             await _say(customer, line, write)
     finally:
+        if line is None or line.strip() != QUIT:  # the cursor stands behind the prompt
+            write("\n")
         await end((hearing,))
 
 
+def above(text: str, columns: int) -> str:
+    """Return what shows a text above the line in which somebody is typing, who may be in the middle of a word."""
+    from rich.console import Console  # which knows how wide a character is
+    from rich.text import Text
+
+    rows = Text(text).wrap(Console(width=columns), columns)
+    return "".join(f"{ROOM_ABOVE}{row.plain.rstrip()}{BACK_BELOW}" for row in rows)
+
+
 async def recite(customer: Customer, name: str, lines: Lines, write: Write) -> bool:
-    """Say the lines of a script one by one, each after the answer to the one before; tells whether all were answered.
+    """Say the lines of a script one by one, each after what comes back to the one before.
+
+    Tells whether anything came back at all, of a script that says anything, and nothing was refused or still waits.
 
     Raises:
         NoDemo: the demo has ended.
     """
+    said, heard, taken = 0, 0, True
     while (line := await lines.next()) is not None and line.strip() != QUIT:
         if not line.strip():
             continue
         write(f"{PROMPT}{line.strip()}\n")
-        await _say(customer, line, write)
+        said += 1
+        taken = await _say(customer, line, write) and taken
         try:
             async with asyncio.timeout(SETTLE_TIMEOUT_S):
-                await _hear_out(customer, name, write)
+                heard += await _hear_out(customer, name, write)
         except TimeoutError:
             return False
-    return True
+    return taken and (heard > 0 or not said)
 
 
-async def _hear_out(customer: Customer, name: str, write: Write) -> None:
+async def _hear_out(customer: Customer, name: str, write: Write) -> int:
+    """Show what comes until nothing more is on its way, and count it."""
+    count = 0
     while True:
         heard = await customer.listen(SETTLE_LOOK_S)
         for text in heard.texts:
-            write(f"{name}: {text}\n")
+            write(printable(f"{name}: {text}\n"))
+        count += len(heard.texts)
         if not heard.waits:
-            return
+            return count
 
 
-async def _say(customer: Customer, line: str, write: Write) -> None:
-    if not line.strip():
-        return
+async def _say(customer: Customer, line: str, write: Write) -> bool:
+    """Say a line that is not empty, or show why the demo does not take it; tells whether it does."""
     try:
-        await customer.say(line.strip())
+        if line.strip():
+            await customer.say(line.strip())
     except DemoRefused as refused:
-        write(f"[{refused}]\n")
+        write(printable(f"[{refused}]\n"))
+        return False
+    return True

@@ -13,10 +13,12 @@ from gateway.inbox import Inbox
 from gateway.metrics import Metrics
 from gateway.roster import Roster
 from gateway.spool import SpoolUnavailable
+from gateway.web.seldom import Seldom
 
 log = structlog.get_logger(__name__)
 
 RETRY_AFTER_S = 5
+FORBIDDEN = 403
 READ_TIMEOUT_S = 20.0  # a stranger who dribbles a body in does not hold a connection for longer
 
 
@@ -28,6 +30,7 @@ class Door:
         self._roster = roster
         self._metrics = metrics
         self._max_body_bytes = max_body_bytes
+        self._refused = Seldom()
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
         """Mount the door."""
@@ -55,9 +58,9 @@ class Door:
             return _close(413)
         try:
             reply = await self._inbox.receive(channel, _ours(request, body))
-        except SignatureError:
-            log.warning("webhook_refused", channel=channel.name)
-            return web.Response(status=403)
+        except SignatureError as error:
+            self._note_refused(channel, error)
+            return web.Response(status=FORBIDDEN)
         except SpoolUnavailable as error:
             log.error("webhook_turned_away", channel=channel.name, reason=str(error))
             return web.Response(status=503, headers={"Retry-After": str(RETRY_AFTER_S)})
@@ -65,6 +68,13 @@ class Door:
             log.exception("webhook_failed", channel=channel.name)
             return web.Response(status=503, headers={"Retry-After": str(RETRY_AFTER_S)})
         return _theirs(reply)
+
+    def _note_refused(self, channel: Channel, error: SignatureError) -> None:
+        """Tell the owner why, each reason by itself: one that strangers cause does not hide a platform's."""
+        reason = error.doubt or str(error)
+        count = self._refused.count(f"{channel.name} {reason}", asyncio.get_running_loop().time())
+        if count is not None:
+            log.warning("webhook_refused", channel=channel.name, count=count, status=FORBIDDEN, reason=str(reason))
 
 
 async def _read(request: web.Request, max_bytes: int) -> bytes | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import resource
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol
@@ -10,15 +11,18 @@ from typing import Protocol
 import structlog
 from aiohttp import web
 
+from gateway.web.connection import FIRST_REQUEST_S, WRITE_TIMEOUT_S, Connection, name_server
+from gateway.web.peers import Peers
+from gateway.web.seldom import Seldom
+
 log = structlog.get_logger(__name__)
 
-FIRST_REQUEST_S = 10.0
-"""A connection that has not sent a whole request head by then is dropped."""
-KEEPALIVE_S = 75.0  # longer than the 60 s after which common proxies let an idle connection go
 MAX_CONNECTIONS = 10_000
-FULL_LOG_EVERY_S = 60.0
+OWN_SHARE = 2  # half of the file descriptors are for the database, the platforms and the files
+PEER_SHARE = 10  # one address of the internet may hold a tenth of the connections
+SHUTDOWN_S = 5.0  # aiohttp waits for so long twice: for a page to end, and for its answer to be read
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class Routes(Protocol):
@@ -39,12 +43,14 @@ class Server:
         port: int,
         max_connections: int | None = None,
         first_request_s: float = FIRST_REQUEST_S,
+        write_timeout_s: float = WRITE_TIMEOUT_S,
     ) -> None:
         self._pages = list(pages)
         self._host = host
         self._port = port
-        self._max_connections = _affordable_connections() if max_connections is None else max_connections
+        self._max_connections = max_connections
         self._first_request_s = first_request_s
+        self._write_timeout_s = write_timeout_s
         self._runner: web.AppRunner | None = None
 
     @property
@@ -59,15 +65,15 @@ class Server:
         Raises:
             OSError: the address is taken or not ours.
         """
-        gate = _Gate(self._max_connections, self._first_request_s)
-        app = web.Application(middlewares=[gate.note_request])
+        app = web.Application()
+        app.on_response_prepare.append(_name_server)
         for page in self._pages:
             page.add_routes(app.router)
-        # Signatures are over the bytes as they arrived; unpacking a stranger's body is a way to be bombed besides.
-        self._runner = web.AppRunner(
-            app, access_log=None, auto_decompress=False, shutdown_timeout=10, keepalive_timeout=KEEPALIVE_S
-        )
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
         await self._runner.setup()
+        assert self._runner.server is not None
+        most = affordable_connections() if self._max_connections is None else self._max_connections
+        gate = _Gate(self._runner.server, most, self._first_request_s, self._write_timeout_s)
         await _Site(self._runner, gate, self._host, self._port).start()
 
     async def stop(self) -> None:
@@ -78,41 +84,51 @@ class Server:
 
 
 class _Gate:
-    """Turns connections away beyond a number, and those that say nothing.
+    """Turns connections away beyond a number; those it admits have limits of their own.
 
     Without it, open connections use up the process's file descriptors, and asyncio then spins on accept.
     """
 
-    def __init__(self, max_connections: int, first_request_s: float) -> None:
+    def __init__(
+        self, server: web.Server, max_connections: int, first_request_s: float, write_timeout_s: float
+    ) -> None:
+        self._server = server
         self._max_connections = max_connections
         self._first_request_s = first_request_s
-        self._silent: dict[asyncio.BaseProtocol, asyncio.TimerHandle] = {}
-        self._told_at_s = -FULL_LOG_EVERY_S
+        self._write_timeout_s = write_timeout_s
+        self._peers = Peers(max(1, max_connections // PEER_SHARE))
+        self._seldom = Seldom()
+        # Around aiohttp's own handler, not a middleware: the header Expect is answered before any of those is asked.
+        server.request_handler = _noting(server.request_handler)
 
-    def admit(self, server: web.Server) -> asyncio.BaseProtocol:
+    def admit(self) -> asyncio.BaseProtocol:
         """Return who speaks with a new connection."""
-        loop = asyncio.get_running_loop()
-        if len(server.connections) >= self._max_connections:
-            if loop.time() - self._told_at_s >= FULL_LOG_EVERY_S:
-                self._told_at_s = loop.time()
-                log.warning("connections_turned_away", limit=self._max_connections)
+        if len(self._server.connections) >= self._max_connections:
+            count = self._seldom.count("limit", asyncio.get_running_loop().time())
+            if count is not None:
+                log.warning("connections_turned_away", limit=self._max_connections, count=count)
             return _TurnedAway()
-        protocol: web.RequestHandler = server()
-        self._silent[protocol] = loop.call_later(self._first_request_s, self._drop, protocol)
-        return protocol
+        connection = Connection(self._server, self._peers, self._seldom, self._write_timeout_s)
+        connection.expect_request(self._first_request_s)
+        return connection
 
-    @web.middleware
-    async def note_request(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Note that a connection has sent a request; from then on aiohttp's keep-alive limits it."""
-        timer = self._silent.pop(request.protocol, None)
-        if timer is not None:
-            timer.cancel()
-        return await handler(request)
 
-    def _drop(self, protocol: web.RequestHandler) -> None:
-        del self._silent[protocol]
-        if protocol.transport is not None:
-            protocol.transport.abort()
+def _noting(handle: Handler) -> Handler:
+    """Return a handler that notes each request at its connection, and refuses what is expected without a word."""
+
+    async def noted(request: web.BaseRequest) -> web.StreamResponse:
+        if isinstance(request.protocol, Connection):
+            request.protocol.note_request()
+        try:
+            return await handle(request)
+        except web.HTTPExpectationFailed:  # aiohttp's page repeats what was expected
+            return web.Response(status=417)
+
+    return noted
+
+
+async def _name_server(_: web.Request, response: web.StreamResponse) -> None:
+    name_server(response)
 
 
 class _TurnedAway(asyncio.Protocol):
@@ -135,15 +151,17 @@ class _Site(web.BaseSite):
 
     async def start(self) -> None:
         await super().start()
-        server = self._runner.server
-        assert server is not None
         host, port = self._address
-        self._server = await asyncio.get_running_loop().create_server(
-            lambda: self._gate.admit(server), host, port, backlog=1024
-        )
+        self._server = await asyncio.get_running_loop().create_server(self._gate.admit, host, port, backlog=1024)
 
 
-def _affordable_connections() -> int:
-    """Leave half of the file descriptors to the database, the platforms and the files."""
-    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return MAX_CONNECTIONS if descriptors == resource.RLIM_INFINITY else min(MAX_CONNECTIONS, descriptors // 2)
+def affordable_connections() -> int:
+    """Raise the process's limit of file descriptors as far as we need and may, and return our connections' share."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OWN_SHARE * MAX_CONNECTIONS
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        with contextlib.suppress(OSError, ValueError):  # a sandbox may forbid even this
+            resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+            soft = allowed
+    return MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else min(MAX_CONNECTIONS, soft // OWN_SHARE)
