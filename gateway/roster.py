@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from pydantic import ValidationError
 
-from channels.base import Channel, ChannelContext, Event, Status
+from channels.base import Channel, ChannelContext, Event, Paced, Status
 from channels.http import Http
 from channels.registry import CHANNELS
 from gateway.config import ChannelConfig, Config, ConfigError, Problem
@@ -17,13 +17,6 @@ Build = Callable[[Mapping[str, Any], ChannelContext], Channel]
 
 RATE_PER_S = 10.0
 """How fast a channel sends that says nothing about its platform's pace."""
-
-
-@runtime_checkable
-class _Paced(Protocol):
-    """A channel that knows how fast its platform wants to be used."""
-
-    default_rate_per_s: float
 
 
 class Roster:
@@ -54,7 +47,7 @@ class Roster:
         channel, config = self._entries[name]
         if config.rate_per_s is not None:
             return config.rate_per_s
-        return channel.default_rate_per_s if isinstance(channel, _Paced) else RATE_PER_S
+        return channel.default_rate_per_s if isinstance(channel, Paced) else RATE_PER_S
 
     def owner_of(self, channel: Channel, event: Event) -> Channel | None:
         """Return the channel that an event at ``channel``'s webhook belongs to, or None where it is nobody's.
@@ -76,7 +69,7 @@ def _same_app(channel: Channel, other: Channel) -> bool:
 
 
 def build_roster(config: Config, http: Http, registry: Mapping[str, Build] = CHANNELS) -> Roster:
-    """Build every enabled channel; ``registry`` knows the types.
+    """Build every enabled channel; ``registry`` knows the types, which every channel has to have.
 
     Raises:
         ConfigError: a type is unknown, or an adapter refuses its settings; all channels' problems are told together.
@@ -85,12 +78,12 @@ def build_roster(config: Config, http: Http, registry: Mapping[str, Build] = CHA
     accounts: dict[tuple[str, str], str] = {}
     problems: list[Problem] = []
     for name, section in config.channels.items():
-        if not section.enabled:
-            continue
         build = registry.get(section.type)
-        if build is None:
+        if build is None:  # a disabled channel's too: it would be found out on the day that it is needed
             known = ", ".join(sorted(registry))
             problems.append(Problem(f"channels.{name}.type", f"unknown type; use one of: {known}"))
+            continue
+        if not section.enabled:
             continue
         try:
             channel = build(section.settings, ChannelContext(name, config.webhook_url(name), http))

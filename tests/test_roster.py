@@ -125,8 +125,8 @@ def refusal(http: Http, channels: Mapping[str, Any], types: Mapping[str, Build] 
 
 
 async def test_enabled_channels_are_built_with_their_address(http: Http) -> None:
-    """A disabled channel is not loaded, whatever its type; the others know their webhook's address."""
-    off = {"type": "future", "enabled": False}
+    """A disabled channel is not loaded, whatever its settings; the others know their webhook's address."""
+    off = {"type": "postcard", "enabled": False}
     roster = build_roster(config({"cards": postcard("A"), "off": off, "more": postcard("B")}), http, TYPES)
     cards = roster["cards"]
 
@@ -171,6 +171,15 @@ async def test_settings_that_an_adapter_refuses_are_told_with_their_path(http: H
         "channels.a.token: missing; add it",
         "channels.a.offce: unknown key; check its spelling, or remove it",
         "channels.b.token: [hidden] is no token; copy it from the office's door",
+    ]
+
+
+async def test_an_unknown_type_is_told_of_a_disabled_channel_too(http: Http) -> None:
+    """Nothing else of it is looked at, but a typing error in its type would wait for the day that it is enabled."""
+    off = {"type": "postcrad", "enabled": False}
+
+    assert refusal(http, {"cards": postcard("A"), "off": off}) == [
+        "channels.off.type: unknown type; use one of: express, postcard"
     ]
 
 
@@ -266,5 +275,5 @@ async def test_a_value_of_another_shape_is_told_without_the_value(http: Http) ->
     sms = {"type": "twilio", "account_sid": TOKEN, "auth_token": TOKEN, "from": "+15550100001"}
     (said,) = refusal(http, {"sms": sms}, CHANNELS)
 
-    assert said.startswith("channels.sms.account_sid: must match pattern")
+    assert said.startswith("channels.sms.account_sid: must begin with AC and have 34 characters")
     assert TOKEN not in said

@@ -9,12 +9,17 @@ from urllib.parse import parse_qsl
 
 import pytest
 from aiohttp import ClientSession, web
+from hypothesis import given
+from hypothesis import strategies as st
 from twilio.base.exceptions import TwilioRestException
 from twilio.http.http_client import TwilioHttpClient
 from twilio.request_validator import RequestValidator
 from twilio.rest import Client
 
+from channels.twilio.signature import sign
 from gateway.sandbox.twilio import TwilioStandIn
+from gateway.sandbox.twilio_account import HELPED, STARTED, STOPPED
+from gateway.sandbox.twilio_webhooks import signature
 
 ACCOUNT = "AC" + "0" * 32
 TOKEN = "token"
@@ -193,15 +198,26 @@ class TestSending:
         assert (refused.value.status, refused.value.code) == (401, 20003)
 
     async def test_a_customer_who_stops_is_not_written_to(self, send, twilio):
-        """STOP blocks as at Twilio, until START."""
+        """STOP blocks as at Twilio, until START; Twilio confirms both by itself, each once."""
         await twilio.text(ANN, " stop ")
+        await twilio.text(ANN, "STOP")
+        await twilio.text(ANN, "help")
         with pytest.raises(TwilioRestException) as refused:
             await send()
         await twilio.text(ANN, "Start")
         await send(body="Welcome back")
 
         assert refused.value.code == 21610
-        assert twilio.received(ANN) == ["Welcome back"]
+        assert twilio.received(ANN) == [STOPPED, STARTED, "Welcome back"]
+
+    async def test_help_is_answered_by_twilio_itself(self, twilio):
+        """Nothing of it is in the account's list; on WhatsApp Twilio answers no word."""
+        await twilio.text(ANN, "Help")
+        await twilio.text(f"whatsapp:{ANN}", "STOP")
+        await twilio.text(ANN, "yes")
+
+        assert (twilio.received(ANN), twilio.received(f"whatsapp:{ANN}")) == ([HELPED], [])
+        assert [message.direction for message in twilio.messages.values()] == ["inbound"] * 3
 
 
 class TestReading:
@@ -583,3 +599,28 @@ class TestFaults:
         assert 150 < drawn.count("drop_after") < 250
         assert 60 < drawn.count("status:503") < 140
         assert set(drawn) == {"ok", "drop_after", "status:503"}
+
+
+# --- two signers -----------------------------------------------------------------------------------------------
+
+
+def test_twilios_published_example_is_signed_as_published():
+    """The page's own form, with the token 12345."""
+    form = [
+        ("CallSid", "CA1234567890ABCDE"),
+        ("Caller", "+12349013030"),
+        ("Digits", "1234"),
+        ("From", "+12349013030"),
+        ("To", "+18005551212"),
+    ]
+    url = "https://mycompany.com/myapp.php?foo=1&bar=2"
+
+    assert signature(url, form, "12345") == "0/KCTR6DLpKmkAf8muzZqo1nDgQ="
+
+
+@given(form=st.lists(st.tuples(st.text(alphabet="AbC1é", max_size=3), st.text(max_size=5)), max_size=12))
+def test_the_stand_in_and_the_adapter_sign_alike(form):
+    """Two implementations, which share no code: blank, repeated and foreign parameters, in any order."""
+    url = "https://chat.example.com/webhooks/sms?delivery=1"
+
+    assert signature(url, form, "token") == sign(url, form, "token")

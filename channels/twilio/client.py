@@ -167,6 +167,18 @@ class TwilioApi:
             ]
         return webhooks[0] if webhooks else None
 
+    async def short_code_webhook(self, short_code: str) -> Webhook | None:
+        """Return where a short code's messages are posted, or None where the account has no such code."""
+        with _readable():
+            # What is asked for is a pattern: 12345 finds 123456 as well.
+            rows = await self._account.short_codes.list_async(short_code=short_code, limit=PAGE_SIZE)
+            webhooks = [
+                Webhook(row.sms_url, row.sms_method, row.sms_fallback_url)
+                for row in rows
+                if row.short_code == short_code
+            ]
+        return webhooks[0] if webhooks else None
+
     async def service_webhook(self, sid: str) -> Webhook:
         """Return where a Messaging Service's messages are posted."""
         with _readable():

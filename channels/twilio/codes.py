@@ -41,10 +41,12 @@ OPT_OUT_TYPES: Mapping[str, Consent] = {
 OPTED_OUT = frozenset({21610})
 OUTSIDE_WINDOW = frozenset({63016})
 CREDENTIALS = frozenset({20003, 20005})  # authentication failed; account not active
-NOT_PROCESSED = frozenset({20429, 20503})  # too many requests; service unavailable
-# A queue is full or a rate exceeded that not every message of the channel shares: the sender's, the carrier's, the
-# campaign's, the pair's of two numbers.
-LATER = frozenset({14107, 21611, 30001, 30017, 30022, 30023, 30027, 30410, 63009, 63010, 63012, 63017, 63018, 63038})
+# Nothing that the channel sends would fare better now: too many requests, service unavailable, the From number's queue
+# is full, the account has sent its messages of the day.
+NOT_PROCESSED = frozenset({20429, 20503, 21611, 63038})
+# What other messages of the channel need not share: a recipient's carrier or campaign is busy, a pair of numbers has
+# exchanged too much, WhatsApp failed over this one.
+LATER = frozenset({14107, 30001, 30017, 30022, 30023, 30027, 30410, 63009, 63010, 63012, 63017, 63018})
 
 UNAUTHORIZED, REQUEST_TIMEOUT, TOO_MANY_REQUESTS, SERVICE_UNAVAILABLE = 401, 408, 429, 503
 
@@ -58,7 +60,7 @@ def send_error(status: int, code: int | None, message: str, retry_after_s: float
         return OutsideWindow(message, code=name)
     if status == UNAUTHORIZED or code in CREDENTIALS:
         return CredentialsRejected(message, code=name)
-    if code in LATER:
+    if code in LATER:  # first: two numbers that answer each other for ever get a 429 of their own
         return RetryLater(message, code=name, retry_after_s=retry_after_s, channel_wide=False)
     if status in (TOO_MANY_REQUESTS, SERVICE_UNAVAILABLE) or code in NOT_PROCESSED:
         return RetryLater(message, code=name, retry_after_s=retry_after_s)

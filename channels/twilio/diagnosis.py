@@ -28,13 +28,13 @@ async def diagnose(api: TwilioApi, settings: TwilioSettings, subject: str, addre
         return [Finding(subject, False, f"the account is {status}", "activate it in Twilio's console")]
     credentials = Finding(subject, True, "Twilio accepts the credentials")
     try:
-        return [credentials, await _webhook(api, settings, subject, address)]
+        return [credentials, *await _webhook(api, settings, subject, address)]
     except SendError as error:
         fix = f"look in Twilio's console whether it is {address}"
         return [credentials, Finding(subject, False, f"the webhook's address cannot be read: {error}", fix)]
 
 
-async def _webhook(api: TwilioApi, settings: TwilioSettings, subject: str, address: str) -> Finding:
+async def _webhook(api: TwilioApi, settings: TwilioSettings, subject: str, address: str) -> list[Finding]:
     service, sender = settings.messaging_service_sid, settings.sender
     if service is not None:
         webhook = await api.service_webhook(service)
@@ -43,26 +43,30 @@ async def _webhook(api: TwilioApi, settings: TwilioSettings, subject: str, addre
     assert sender is not None
     if settings.is_whatsapp:
         # A WhatsApp sender's address is not among the account's phone numbers.
-        return Finding(subject, True, f"Twilio's console has to show {address} for this WhatsApp sender")
-    number = await api.number_webhook(sender)
+        return [Finding(subject, True, f"Twilio's console has to show {address} for this WhatsApp sender")]
+    ask = api.short_code_webhook if settings.is_short_code else api.number_webhook
+    number = await ask(sender)
     if number is None:
-        return Finding(subject, False, f"the account has no number {sender}", "check `from` in config.yaml")
+        return [Finding(subject, False, f"the account has no number {sender}", "check `from` in config.yaml")]
     return _judge(number, sender, subject, address)
 
 
-def _judge(webhook: Webhook, what: str, subject: str, address: str) -> Finding:
+def _judge(webhook: Webhook, what: str, subject: str, address: str) -> list[Finding]:
     if webhook.overridden_by is not None:
         fix = f"in Twilio's console, let {what} post to {address} itself"
-        return Finding(subject, False, f"{what} is overridden by {webhook.overridden_by}", fix)
+        return [Finding(subject, False, f"{what} is overridden by {webhook.overridden_by}", fix)]
     ours, _, wanted = address.partition("#")
     url, _, fragment = (webhook.url or "").partition("#")
     if url != ours:
-        return Finding(subject, False, f"{what} posts to {url or 'nobody'}", f"set it to {address}")
+        return [Finding(subject, False, f"{what} posts to {url or 'nobody'}", f"set it to {address}")]
     if (webhook.method or "POST") != "POST":
-        return Finding(subject, False, f"{what} uses {webhook.method}", f"set it to HTTP POST {address}")
-    hints = []
-    if fragment != wanted:
-        hints.append(f"as {address} Twilio would try again after any failure")
+        return [Finding(subject, False, f"{what} uses {webhook.method}", f"set it to HTTP POST {address}")]
+    if fragment == wanted:
+        findings = [Finding(subject, True, f"{what} posts to us")]
+    else:
+        lost = f"{what} posts to us; what fails is not tried again"
+        findings = [Finding(subject, True, lost, f"set it to {address}: Twilio then tries again after any failure")]
     if not webhook.fallback_url:
-        hints.append("no fallback address is set: what fails comes with the next poll")
-    return Finding(subject, True, "; ".join([f"{what} posts to us", *hints]))
+        # Nothing to mend: the poll brings what no webhook brought.
+        findings.append(Finding(subject, True, f"{what} has no fallback address: what fails comes with the next poll"))
+    return findings

@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 OVERLAP = timedelta(hours=1)  # messages that appeared late, and clocks that differ: the inbox knows the rest
 POLL_LIMIT = 10_000  # messages in one poll: a month away of a busy number, and still little memory
 FIND_LIMIT = 1_000  # messages to one recipient: far more than can be sent before an outcome is looked up
-TRIAL_PREFIX = (
-    "Sent from your Twilio trial account - "  # www.twilio.com/docs/usage/tutorials/how-to-use-your-free-trial-account
-)
+# www.twilio.com/docs/usage/tutorials/how-to-use-your-free-trial-account, read 2026-11
+TRIAL_PREFIX = "Sent from your Twilio trial account - "
 
 
 async def poll(api: TwilioApi, settings: TwilioSettings, checkpoint: Mapping[str, Any] | None, now: datetime) -> Polled:

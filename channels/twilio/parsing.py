@@ -41,6 +41,7 @@ METADATA: Mapping[str, str] = {
     "ButtonText": "button_text",
     "ButtonPayload": "button_payload",
     "OriginalRepliedMessageSid": "replied_to",
+    "OriginalRepliedMessageSender": "replied_to_sender",
     "Forwarded": "forwarded",
     "Latitude": "latitude",
     "Longitude": "longitude",

@@ -3,19 +3,37 @@
 from __future__ import annotations
 
 import base64
+import re
+from collections.abc import Callable
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from channels.window import FallbackTemplate
 
 API = "https://api.twilio.com"
 
-AccountSid = Annotated[str, StringConstraints(pattern=r"^AC[0-9a-zA-Z]{1,64}$")]
-ServiceSid = Annotated[str, StringConstraints(pattern=r"^MG[0-9a-zA-Z]{1,64}$")]
+ACCOUNT_SID = "must begin with AC and have 34 characters, as in Twilio's console, Account Info; SK… is an API key"
+SERVICE_SID = "must begin with MG and have 34 characters, as in Twilio's console, Messaging, Services"
+SENDER = 'must be a number such as "+15550100001", a short code such as "22345", or "whatsapp:+15550100001", in quotes'
+
+
+def _looking_like(pattern: str, otherwise: str) -> Callable[[str], str]:
+    """Return a check that says how a value looks, and not by which expression it is known."""
+
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(otherwise)
+        return value
+
+    return check
+
+
+AccountSid = Annotated[str, AfterValidator(_looking_like(r"AC[0-9a-zA-Z]{1,64}", ACCOUNT_SID))]
+ServiceSid = Annotated[str, AfterValidator(_looking_like(r"MG[0-9a-zA-Z]{1,64}", SERVICE_SID))]
 # E.164, a short code, or a number on WhatsApp: senders that customers can answer.
-Sender = Annotated[str, StringConstraints(pattern=r"^((whatsapp:)?\+[1-9]\d{6,14}|\d{3,8})$")]
+Sender = Annotated[str, AfterValidator(_looking_like(r"(whatsapp:)?\+[1-9][0-9]{6,14}|[0-9]{3,8}", SENDER))]
 Secret = Annotated[SecretStr, Field(min_length=1)]
 
 
@@ -44,9 +62,9 @@ class TwilioSettings(BaseModel):
     def _be_an_address(cls, value: str) -> str:
         parts = urlsplit(value)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
-            raise ValueError("an http or https address is needed")
+            raise ValueError(f"must be an address such as {API}")
         if parts.query or parts.fragment or "@" in parts.netloc:
-            raise ValueError("an address without query, fragment or user is needed")
+            raise ValueError("must be an address without user name, ?query and #fragment")
         return value.rstrip("/")
 
     @model_validator(mode="after")
@@ -66,6 +84,11 @@ class TwilioSettings(BaseModel):
     def is_whatsapp(self) -> bool:
         """Whether customers see this channel as WhatsApp."""
         return (self.sender or "").startswith("whatsapp:")
+
+    @property
+    def is_short_code(self) -> bool:
+        """Whether the sender is a short code, which Twilio keeps apart from its numbers."""
+        return (self.sender or "").isdigit()
 
     @property
     def tokens(self) -> tuple[str, ...]:

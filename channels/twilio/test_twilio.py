@@ -20,6 +20,8 @@ from channels.base import (
     FetchesMedia,
     Inbound,
     LooksUp,
+    NamesWebhook,
+    Paced,
     Parsed,
     Polls,
     Reply,
@@ -28,7 +30,7 @@ from channels.base import (
     Status,
 )
 from channels.content import Choice, Content
-from channels.errors import PayloadError, SignatureError
+from channels.errors import Doubt, PayloadError, SignatureError
 from channels.http import Http
 from channels.rendering import parts_of
 from channels.twilio.channel import TwilioChannel
@@ -87,6 +89,22 @@ def test_a_mistake_in_the_settings_names_its_key(changes: dict[str, Any], where:
 
     assert [error["loc"] for error in caught.value.errors()] == [(where,)]
     assert "input_value" not in str(caught.value)
+    assert "pattern" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"account_sid": "SK1"}, "must begin with AC and have 34 characters.*SK… is an API key"),
+        ({"messaging_service_sid": "AC1"}, "must begin with MG and have 34 characters"),
+        ({"from": "15"}, 'must be a number such as "[+]15550100001", a short code .*whatsapp:[+]'),
+        ({"api_base": "twilio.com"}, "must be an address such as https://api.twilio.com"),
+    ],
+)
+def test_a_mistake_in_the_settings_is_told_by_how_the_value_looks(changes: dict[str, Any], said: str) -> None:
+    """An owner reads no regular expressions."""
+    with pytest.raises(ValidationError, match=said):
+        build(Http(), **changes)
 
 
 def test_a_channel_without_number_and_service_is_refused() -> None:
@@ -105,12 +123,30 @@ def test_the_sender_says_what_the_customer_sees(sender: str | None, kind: str) -
     assert (channel.kind, channel.name) == (kind, "sms")
 
 
+@pytest.mark.parametrize(
+    ("sender", "rate_per_s"), [(NUMBER, 10), ("22345", 10), (None, 10), (f"whatsapp:{NUMBER}", 80)]
+)
+def test_the_sender_says_how_fast_messages_leave(sender: str | None, rate_per_s: float) -> None:
+    """Twilio paces SMS itself, from a queue that holds hours; a WhatsApp sender has a limit of its own."""
+    channel = build(Http(), **{"from": sender, "messaging_service_sid": SERVICE})
+
+    assert channel.default_rate_per_s == rate_per_s
+
+
 def test_a_channel_has_the_rare_abilities() -> None:
-    """It polls, looks up, fetches media and checks itself."""
+    """It polls, looks up, fetches media, checks itself, knows its pace and what has to be pasted at Twilio."""
     channel = build(Http())
 
-    assert all(isinstance(channel, ability) for ability in (Polls, LooksUp, FetchesMedia, Diagnoses))
+    abilities = (Polls, LooksUp, FetchesMedia, Diagnoses, Paced, NamesWebhook)
+    assert all(isinstance(channel, ability) for ability in abilities)
     assert channel.webhook_address == f"{WEBHOOK}#rc=5&rp=all"
+
+
+def test_a_channel_asks_as_often_and_waits_as_long_as_its_readme_says() -> None:
+    """Twilio's log is read every ten minutes; a send is over in ten seconds, within an outbox's lease of a minute."""
+    channel = build(Http())
+
+    assert (channel.poll_every_s, channel.send_timeout_s) == (600.0, 10.0)
 
 
 def test_a_reply_is_cut_into_messages() -> None:
@@ -159,33 +195,37 @@ async def test_the_public_address_is_what_is_signed(public: str, target: str, ur
 
 
 FORGED = {
-    "unsigned": post(body("text.form")),
-    "an empty signature": post(body("text.form"), "/webhooks/sms", ("X-Twilio-Signature", "")),
-    "another token": signed(body("text.form"), token="another"),
-    "another host": signed(body("text.form"), url="https://evil.example.com/webhooks/sms"),
-    "another path": signed(body("text.form"), url="https://chat.example.com/webhooks/other"),
-    "another query": signed(body("text.form"), "/webhooks/sms?a=2", f"{WEBHOOK}?a=1"),
-    "not ASCII": post(body("text.form"), "/webhooks/sms", ("X-Twilio-Signature", "\udcff日本")),
-    "another body": Request("POST", "/webhooks/sms", signed(body("text.form")).headers, body("mms.form")),
-    "GET": Request("GET", "/webhooks/sms", signed(body("text.form")).headers, body("text.form")),
-    "another account": signed(body("text.form").replace(ACCOUNT.encode(), b"AC2")),
-    "two accounts": signed(body("text.form") + b"&AccountSid=AC2"),
-    "no account": signed(b"MessageSid=SM1"),
-    "a form of thousands": signed(b"a=1&" * 1000),
-    "a form of megabytes": signed(b"a=" + b"x" * 1_000_000),
-    "no form": post(b"\xff\x00{", "/webhooks/sms", ("X-Twilio-Signature", "x")),
-    "a strange target": post(body("text.form"), "//[\ud800?", ("X-Twilio-Signature", "x")),
+    "unsigned": (post(body("text.form")), Doubt.UNSIGNED),
+    "an empty signature": (post(body("text.form"), "/webhooks/sms", ("X-Twilio-Signature", "")), Doubt.UNSIGNED),
+    "another token": (signed(body("text.form"), token="another"), Doubt.MISMATCH),
+    "another host": (signed(body("text.form"), url="https://evil.example.com/webhooks/sms"), Doubt.MISMATCH),
+    "another path": (signed(body("text.form"), url="https://chat.example.com/webhooks/other"), Doubt.MISMATCH),
+    "another query": (signed(body("text.form"), "/webhooks/sms?a=2", f"{WEBHOOK}?a=1"), Doubt.MISMATCH),
+    "not ASCII": (post(body("text.form"), "/webhooks/sms", ("X-Twilio-Signature", "\udcff日本")), Doubt.MISMATCH),
+    "another body": (
+        Request("POST", "/webhooks/sms", signed(body("text.form")).headers, body("mms.form")),
+        Doubt.MISMATCH,
+    ),
+    "GET": (Request("GET", "/webhooks/sms", signed(body("text.form")).headers, body("text.form")), Doubt.MISMATCH),
+    "another account": (signed(body("text.form").replace(ACCOUNT.encode(), b"AC2")), Doubt.OTHER_ACCOUNT),
+    "two accounts": (signed(body("text.form") + b"&AccountSid=AC2"), Doubt.OTHER_ACCOUNT),
+    "no account": (signed(b"MessageSid=SM1"), Doubt.OTHER_ACCOUNT),
+    "a form of thousands": (signed(b"a=1&" * 1000), Doubt.MISMATCH),
+    "a form of megabytes": (signed(b"a=" + b"x" * 1_000_000), Doubt.MISMATCH),
+    "no form": (post(b"\xff\x00{", "/webhooks/sms", ("X-Twilio-Signature", "x")), Doubt.MISMATCH),
+    "a strange target": (post(body("text.form"), "//[\ud800?", ("X-Twilio-Signature", "x")), Doubt.MISMATCH),
 }
 
 
-@pytest.mark.parametrize("forged", FORGED.values(), ids=FORGED)
-async def test_a_forged_request_is_refused(forged: Request) -> None:
-    """Whatever is wrong, the refusal is the same and tells nothing."""
+@pytest.mark.parametrize(("forged", "doubt"), FORGED.values(), ids=FORGED)
+async def test_a_forged_request_is_refused(forged: Request, doubt: Doubt) -> None:
+    """Whatever is wrong, the refusal is the same and tells nothing; the owner's log gets one of a few fixed reasons."""
     channel = build(Http(), auth_token_secondary="the-secondary-token")
 
     with pytest.raises(SignatureError) as caught:
         await channel.verify(forged)
     assert str(caught.value) == "The request does not prove that it comes from the platform."
+    assert caught.value.doubt is doubt
 
 
 # --- parse ---
@@ -246,6 +286,7 @@ MESSAGES = {
         button_text="Confirm",
         button_payload="order-9",
         replied_to=sid(9, "MM"),
+        replied_to_sender=f"whatsapp:{NUMBER}",
         forwarded="false",
         frequently_forwarded="false",
     ),
@@ -328,7 +369,17 @@ def test_a_status_without_our_delivery_id_has_the_platforms() -> None:
     assert parsed.events == (Status(NUMBER, DeliveryStatus.SENT, sid(101)),)
 
 
-@pytest.mark.parametrize(("fixture", "name"), [("queued.form", "queued"), ("new_status.form", "teleported")])
+STEPS = {
+    "accepted.form": "accepted",
+    "scheduled.form": "scheduled",
+    "queued.form": "queued",
+    "sending.form": "sending",
+    "partially_delivered.form": "partially_delivered",
+    "new_status.form": "teleported",
+}
+
+
+@pytest.mark.parametrize(("fixture", "name"), STEPS.items())
 def test_a_step_on_the_way_is_ignored_by_name(fixture: str, name: str) -> None:
     """What is neither sent nor failed yet, or new at Twilio, tells nothing."""
     parsed = build(Http()).parse(post(body(fixture)))
@@ -360,9 +411,9 @@ def test_the_first_thing_that_is_missing_is_the_sid() -> None:
 
 def test_every_fixture_is_in_a_test() -> None:
     """A captured payload that nothing reads would only look like a test."""
-    others = {"queued.form", "new_status.form", "pool_number.form"}
+    others = {"pool_number.form"}
 
-    assert {path.name for path in FIXTURES.iterdir()} == {*MESSAGES, *STATUSES, *BROKEN, *others}
+    assert {path.name for path in FIXTURES.iterdir()} == {*MESSAGES, *STATUSES, *STEPS, *BROKEN, *others}
 
 
 def test_a_nul_does_not_reach_the_database() -> None:

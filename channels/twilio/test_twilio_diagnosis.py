@@ -37,17 +37,36 @@ def number(**changes: Any) -> dict[str, Any]:
     return page("incoming_phone_numbers", [row | changes])
 
 
+WITHOUT_RETRIES = Finding(
+    "channels.sms",
+    True,
+    f"{NUMBER} posts to us; what fails is not tried again",
+    f"set it to {ADDRESS}: Twilio then tries again after any failure",
+)
+WITHOUT_FALLBACK = Finding(
+    "channels.sms", True, f"{NUMBER} has no fallback address: what fails comes with the next poll"
+)
+LEADS_HERE: list[tuple[dict[str, Any], list[Finding]]] = [
+    (number(sms_fallback_url=""), [Finding("channels.sms", True, f"{NUMBER} posts to us"), WITHOUT_FALLBACK]),
+    (number(sms_url=WEBHOOK), [WITHOUT_RETRIES]),
+    (number(sms_url=f"{WEBHOOK}#rc=1"), [WITHOUT_RETRIES]),
+    (number(sms_url=WEBHOOK, sms_fallback_url=""), [WITHOUT_RETRIES, WITHOUT_FALLBACK]),
+]
+
+
+@pytest.mark.parametrize(("listed", "expected"), LEADS_HERE)
+async def test_a_webhook_without_retries_is_something_to_do(
+    channel: TwilioChannel, twilio: TwilioServer, listed: dict[str, Any], expected: list[Finding]
+) -> None:
+    """Doctor warns and says what to paste; a missing fallback address is a line of its own, and nothing to do."""
+    twilio.on("GET", ME, ACTIVE)
+    twilio.on("GET", NUMBERS, listed)
+
+    assert (await channel.diagnose())[1:] == expected
+
+
 NUMBER_FINDINGS: list[tuple[dict[str, Any], Finding]] = [
     (number(), Finding("channels.sms", True, f"{NUMBER} posts to us")),
-    (
-        number(sms_url=WEBHOOK, sms_fallback_url=""),
-        Finding(
-            "channels.sms",
-            True,
-            f"{NUMBER} posts to us; as {ADDRESS} Twilio would try again after any failure; "
-            "no fallback address is set: what fails comes with the next poll",
-        ),
-    ),
     (
         number(sms_url="https://demo.twilio.com/welcome/sms/reply"),
         Finding(
@@ -136,6 +155,35 @@ async def test_a_services_webhook_comes_before_its_numbers(
     _, finding = await channel.diagnose()
 
     assert finding.detail == detail
+
+
+SHORT_CODE = "12345"
+SHORT_CODES = f"{ACCOUNT_PATH}/SMS/ShortCodes.json"
+
+
+def short_code(code: str, url: str) -> dict[str, Any]:
+    """Make a row (www.twilio.com/docs/messaging/api/short-code-resource)."""
+    return {"sid": f"SC{code}", "short_code": code, "sms_url": url, "sms_method": "POST", "sms_fallback_url": FALLBACK}
+
+
+@pytest.mark.parametrize(
+    ("listed", "ok", "detail"),
+    [
+        ([short_code("123456", "https://x.example/"), short_code(SHORT_CODE, ADDRESS)], True, "12345 posts to us"),
+        ([short_code(SHORT_CODE, "https://x.example/")], False, "12345 posts to https://x.example/"),
+        ([short_code("123456", ADDRESS)], False, "the account has no number 12345"),
+    ],
+)
+async def test_a_short_code_is_looked_up_among_short_codes(
+    http: Http, twilio: TwilioServer, listed: list[dict[str, Any]], ok: bool, detail: str
+) -> None:
+    """It is none of the account's phone numbers, and a longer code that begins alike is another one."""
+    twilio.on("GET", ME, ACTIVE)
+    twilio.on("GET", SHORT_CODES, page("short_codes", listed))
+    _, finding = await build(http, api_base=twilio.url, **{"from": SHORT_CODE}).diagnose()
+
+    assert (finding.ok, finding.detail) == (ok, detail)
+    assert dict(twilio.calls[1].query)["ShortCode"] == SHORT_CODE
 
 
 async def test_a_whatsapp_sender_is_looked_up_by_hand(http: Http, twilio: TwilioServer) -> None:

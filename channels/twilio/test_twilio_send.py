@@ -130,12 +130,26 @@ async def test_a_refusal_says_what_to_do_next(
     assert len(twilio.calls) == 1
 
 
-@pytest.mark.parametrize(("code", "channel_wide"), [(20429, True), (21611, False)])
+WAITS: list[tuple[int, int, bool]] = [
+    (429, 20429, True),
+    (429, 14107, False),
+    (429, 63018, False),
+    (503, 30001, False),
+    (400, 21611, True),
+    (400, 63038, True),
+    (400, 14107, False),
+    (400, 30001, False),
+    (400, 30022, False),
+    (400, 63018, False),
+]
+
+
+@pytest.mark.parametrize(("status", "code", "channel_wide"), WAITS)
 async def test_twilios_wish_to_wait_is_kept(
-    channel: TwilioChannel, twilio: TwilioServer, code: int, channel_wide: bool
+    channel: TwilioChannel, twilio: TwilioServer, status: int, code: int, channel_wide: bool
 ) -> None:
-    """Retry-After is on the error, and so is whether the whole channel has to wait."""
-    twilio.on("POST", MESSAGES, error(code), status=429, headers={"Retry-After": "7"})
+    """Retry-After is on the error, and so is whether the whole channel has to wait: its number, account or Twilio."""
+    twilio.on("POST", MESSAGES, error(code), status=status, headers={"Retry-After": "7"})
     with pytest.raises(RetryLater) as caught:
         await channel.send(HELLO)
 

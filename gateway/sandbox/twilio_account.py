@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -17,6 +18,19 @@ from gateway.sandbox.twilio_wire import File, Form, Message
 STOP_WORDS = frozenset({"STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT"})
 START_WORDS = frozenset({"START", "YES", "UNSTOP"})
 HELP_WORDS = frozenset({"HELP", "INFO"})
+# What Twilio answers to them by itself (help.twilio.com/hc/en-us/articles/223134027); the words are as
+# help.wegive.com/managing-sms-unsubscribes-in-wegive quotes them, read 2026-11. No webhook tells of it.
+STOPPED = (
+    "You have successfully been unsubscribed. You will not receive any more messages from this number. "
+    "Reply START to resubscribe."
+)
+STARTED = (
+    "You have successfully been re-subscribed to messages from this number. Reply HELP for help. "
+    "Reply STOP to unsubscribe. Msg&Data Rates May Apply."
+)
+HELPED = "Reply STOP to unsubscribe. Msg&Data Rates May Apply."
+WHATSAPP = "whatsapp:"
+_NUMBER = re.compile(r"(whatsapp:)?\+[1-9]\d{6,14}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +113,27 @@ class Account:
             service=next((sid for sid, pool in self.rules.services.items() if recipient in pool), None),
         )
         self.messages[message.sid] = message
-        if _word(text) in STOP_WORDS:
-            self.rules.opted_out.add(sender)
-        if _word(text) in START_WORDS:
-            self.rules.opted_out.discard(sender)
+        confirmation = self._mind(sender, _word(text))
+        if confirmation is not None and not sender.startswith(WHATSAPP):
+            self.customers[sender].append(confirmation)
         return message
+
+    def _mind(self, sender: str, word: str) -> str | None:
+        """Let an opt-out word take effect, and return how Twilio confirms it; None where it changes nothing."""
+        opted_out = self.rules.opted_out
+        if word in STOP_WORDS and sender not in opted_out:
+            opted_out.add(sender)
+            return STOPPED
+        if word in START_WORDS and sender in opted_out:
+            opted_out.discard(sender)
+            return STARTED
+        return HELPED if word in HELP_WORDS and sender not in opted_out else None
+
+    def why_no_address(self, address: str) -> str | None:
+        """Say why nobody writes from there, or None where somebody may."""
+        if _NUMBER.fullmatch(address):
+            return None
+        return f"{address} is no telephone number; write one such as +15550100125"
 
     def opt_out_type(self, message: Message) -> Form:
         """Return what Advanced Opt-Out adds to a message's webhook."""
