@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -18,6 +19,7 @@ from gateway.config import Config, load
 ACCOUNT = "AC" + "1" * 32
 TOKEN = "an auth token"
 NUMBER = "+15550100001"
+BUSINESS = {"name": "Corner Garage", "phone": "+15550100000"}
 PUBLIC_URL = "https://chat.example.com"
 WEBHOOK = f"{PUBLIC_URL}/webhooks/sms"
 
@@ -28,11 +30,12 @@ redis: {{url: {redis}}}
 data: {{dir: "{folder}", spool_max_mb: {spool_max_mb}}}
 turns: {{concurrency: 32}}
 outbox: {{confirm_wait_s: {confirm_wait_s}}}
-assistant: {{api_key: sk-sandbox, base_url: "{model}/v1", api: {api}, timeout_s: 5}}
-business: {{name: Corner Garage, phone: "+15550100000"}}
+assistant: {{api_key: sk-sandbox, base_url: "{model}/v1", api: {api}, timeout_s: {timeout_s}}}
+business: {business}
 channels:
   sms: {{type: twilio, account_sid: {account}, auth_token: "{token}", from: "{number}", coalesce_s: {coalesce_s},
          rate_per_s: 1000, api_base: "{platform}"}}
+{more_channels}
 """
 DEFAULTS: Mapping[str, Any] = {
     "port": 0,
@@ -43,10 +46,13 @@ DEFAULTS: Mapping[str, Any] = {
     "model": "http://127.0.0.1:9",  # nobody listens on the discard port
     "platform": "http://127.0.0.1:9",
     "api": "responses",
+    "timeout_s": 5,
+    "business": json.dumps(BUSINESS),
     "account": ACCOUNT,
     "token": TOKEN,
     "number": NUMBER,
     "coalesce_s": 0,
+    "more_channels": "",
 }
 
 

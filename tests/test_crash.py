@@ -14,17 +14,22 @@ import socket
 import sys
 from asyncio.subprocess import Process
 from pathlib import Path
+from typing import Any, Self
 
 import pytest
 
 from gateway.storage import Storage
 from tests.conftest import make_database
+from tests.counting import NO_FAULTS, count_faults, failed_turns, until_settled
 from tests.gateways import write_config
 from tests.world import World, world
 
 CUSTOMERS = 24
 MESSAGES = 12
 KILLS = 6
+PROMISED_END_S = 30.0
+PREFIXES = ("+1555013", "700000000000", "+1555016")
+"""How the addresses of customers begin: by SMS, on Messenger, on WhatsApp."""
 
 
 def free_port() -> int:
@@ -41,7 +46,19 @@ class Served:
         self.config = config
         self.port = port
         self.process: Process | None = None
-        self.log = config.with_suffix(".log").open("ab")
+        self.log_path = config.with_suffix(".log")
+        self.log = self.log_path.open("ab")
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Leave nothing running, whatever the test found."""
+        if self.process is not None and self.process.returncode is None:
+            self.process.kill()
+            await self.process.wait()
+        self.log.close()
 
     async def start(self) -> None:
         """Start it and wait until its door is open."""
@@ -49,7 +66,7 @@ class Served:
         self.process = await asyncio.create_subprocess_exec(*command, stdout=self.log, stderr=self.log)
         async with asyncio.timeout(20):
             while True:
-                assert self.process.returncode is None, self.config.with_suffix(".log").read_text()[-3000:]
+                assert self.process.returncode is None, self.log_path.read_text()[-3000:]
                 try:
                     _, writer = await asyncio.open_connection("127.0.0.1", self.port)
                 except OSError:
@@ -60,10 +77,11 @@ class Served:
                     return
 
     async def end(self, number: signal.Signals) -> int:
-        """Send a signal and wait for the end; returns the exit status."""
+        """Send a signal and wait for the end, for as long as a process promises; returns the exit status."""
         assert self.process is not None
         self.process.send_signal(number)
-        return await asyncio.wait_for(self.process.wait(), 35)
+        async with asyncio.timeout(PROMISED_END_S):
+            return await self.process.wait()
 
 
 def fail_in_every_way(around: World, seed: int) -> None:
@@ -80,61 +98,42 @@ def fail_in_every_way(around: World, seed: int) -> None:
     around.twilio.callbacks.rates = {"lost": 0.1, "twice": 0.1, "reordered": 0.1, "early": 0.1}
     around.twilio.inbound.random = random.Random(seed + 2)
     around.twilio.inbound.rates = {"twice": 0.15}
+    # Meta has no log to look into: a call whose answer and whose echo are both lost is made once more, by design.
+    meta = around.meta
+    meta.faults.random, meta.callbacks.random, meta.inbound.random = (random.Random(seed + n) for n in (4, 5, 6))
+    meta.faults.rates = dict(around.twilio.faults.rates)
+    meta.callbacks.rates = {"twice": 0.1, "reordered": 0.1, "early": 0.1}
+    meta.inbound.rates = {"twice": 0.15}
     around.openai.faults.random = random.Random(seed + 3)
     around.openai.faults.rates = {"status:500": 0.03, "drop": 0.02}
     around.openai.faults.latency_s = 0.02
 
 
+def channel_of(customer: str) -> str:
+    """Return the channel that a customer writes on."""
+    names = dict(zip(PREFIXES, ("sms", "messenger", "whatsapp"), strict=True))
+    return next((name for prefix, name in names.items() if customer.startswith(prefix)), "sms")
+
+
+async def post_once(around: World, line: Any, customer: str, n: int) -> int:
+    """Post a customer's nth message; again it is the same one."""
+    if line is around.twilio:
+        return int(await line.text(customer, f"{n}", sid=f"SM{customer[-4:]}{n:028d}"))
+    return int(await line.text(customer, f"{n}", f"id.{customer}.{n}"))
+
+
 async def write_all(around: World, customer: str, chance: random.Random) -> None:
     """Write one message after the other, each until it is acknowledged, as a platform that retries does."""
+    line = around.line(channel_of(customer))
     for n in range(MESSAGES):
-        sid = f"SM{customer[-4:]}{n:028d}"
-        while await around.twilio.text(customer, f"{n}", sid=sid) != 200:
+        while await post_once(around, line, customer, n) != 200:
             await asyncio.sleep(0.05)
         await asyncio.sleep(chance.uniform(0.0, 0.6))
 
 
-async def until_settled(storage: Storage, timeout_s: float) -> None:
-    """Wait until every message is answered and every delivery has left, or failed visibly."""
-    async with asyncio.timeout(timeout_s):
-        while True:
-            conversations = await storage.conversations(limit=1000)
-            waiting = [c for c in conversations if c.due_at is not None or c.last_user_sequence > c.answered_sequence]
-            unsettled = [
-                d
-                for status in ("queued", "sending", "unconfirmed")
-                for d in await storage.deliveries(status=status, limit=10_000)
-            ]
-            if len(conversations) == CUSTOMERS and not waiting and not unsettled:
-                return
-            await asyncio.sleep(0.2)
-
-
-async def count_faults(around: World, storage: Storage) -> dict[str, int]:
-    """Count what was lost, answered twice, and out of order, from the transcripts and from the telephones."""
-    lost = twice = disorder = gaps = 0
-    for conversation in await storage.conversations(limit=1000):
-        messages = await storage.messages(conversation.id or 0, limit=10_000)
-        gaps += [m.sequence_number for m in messages] != list(range(1, len(messages) + 1))
-        asked = [m.content for m in messages if m.role == "user"]
-        lost += len({str(n) for n in range(MESSAGES)} - set(asked))
-        twice += len(asked) - len(set(asked))
-        answered = [m.answers_sequence for m in messages if m.role == "assistant"]
-        twice += len(answered) - len(set(answered))
-        disorder += answered != sorted(answered)
-        read = [text for text in around.twilio.received(conversation.address or "") if text.startswith("re: ")]
-        words = [word for text in read for word in text.removeprefix("re: ").split(" + ")]
-        twice += len(words) - len(set(words))
-        disorder += [int(word) for word in words] != sorted(int(word) for word in words)
-        failed = [d for d in await storage.deliveries(conversation_id=conversation.id) if d.status == "failed"]
-        spoken = [m for m in messages if m.role == "assistant" and m.content.startswith("re: ")]
-        lost += max(0, len(spoken) - len(read) - len(failed))
-    return {"lost": lost, "answered twice": twice, "out of order": disorder, "gaps": gaps}
-
-
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 async def test_killed_under_load(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    """0 lost, 0 answered twice, 0 out of order."""
+    """0 lost, 0 unanswered, 0 answered twice, 0 out of order."""
     seed = int(os.environ.get("FRONTDESK_CRASH_SEED", "7"))
     chance = random.Random(seed)
     database = (
@@ -147,49 +146,53 @@ async def test_killed_under_load(kind: str, tmp_path: Path, request: pytest.Fixt
         await storage.migrate()
         fail_in_every_way(around, seed)
         around.open_door(port)
-        config = write_config(tmp_path, database, port=port, confirm_wait_s=2, **around.addresses)
-        served = Served(config, port)
-        await served.start()
-        customers = [f"+1555013{n:04d}" for n in range(CUSTOMERS)]
-        writers = [asyncio.create_task(write_all(around, c, random.Random(c))) for c in customers]
-        for _ in range(KILLS if kind == "sqlite" else 3):
-            await asyncio.sleep(chance.uniform(0.3, 1.5))
-            assert await served.end(signal.SIGKILL) == -signal.SIGKILL
-            await served.start()
-        await asyncio.gather(*writers)
-        for script in (around.twilio.faults, around.twilio.callbacks, around.openai.faults):
-            script.rates = {}
-        # On PostgreSQL nobody takes a dead process's leases away: they run out after 30 s, calls after 60 s.
-        await until_settled(storage, 60 if kind == "sqlite" else 200)
-        await around.twilio.settle()
-        faults = await count_faults(around, storage)
-        status = await served.end(signal.SIGTERM)
-        served.log.close()
+        config = write_config(tmp_path, database, port=port, confirm_wait_s=2, **around.every_channel())
+        customers = [prefix + f"{n:04d}" for prefix in PREFIXES for n in range(CUSTOMERS // len(PREFIXES))]
+        async with Served(config, port) as served:
+            writers = [asyncio.create_task(write_all(around, c, random.Random(c))) for c in customers]
+            for _ in range(KILLS if kind == "sqlite" else 3):
+                await asyncio.sleep(chance.uniform(0.3, 1.5))
+                assert await served.end(signal.SIGKILL) == -signal.SIGKILL
+                await served.start()
+            await asyncio.gather(*writers)
+            meta, twilio = around.meta, around.twilio
+            for script in (twilio.faults, twilio.callbacks, around.openai.faults, meta.faults, meta.callbacks):
+                script.rates = {}
+            # On PostgreSQL nobody takes a dead process's leases away: they run out after 30 s, calls after 60 s.
+            await until_settled(storage, CUSTOMERS, 60 if kind == "sqlite" else 200)
+            await twilio.settle()
+            await meta.settle()
+            faults = await count_faults(around, storage, [MESSAGES] * CUSTOMERS, failed_turns(served.log_path))
+            status = await served.end(signal.SIGTERM)
 
-        assert faults == {"lost": 0, "answered twice": 0, "out of order": 0, "gaps": 0}
-        assert status == 0
+    assert faults == NO_FAULTS
+    assert status == 0
 
 
 async def test_terminated_under_load(tmp_path: Path) -> None:
-    """SIGTERM under load: the process ends within 30 s with status 0, and the next one answers what is left."""
+    """SIGTERM under load, with a model that hangs: the process ends within 30 s with status 0, the next one goes on.
+
+    Nothing fails here, so every message has to have an answer of its own.
+    """
     database = f"sqlite:///{tmp_path}/frontdesk.db"
     port = free_port()
     async with world() as around, Storage(database) as storage:
         around.openai.faults.latency_s = 0.3
+        around.openai.faults.plan("hang")
         around.open_door(port)
-        served = Served(write_config(tmp_path, database, port=port, **around.addresses), port)
-        await served.start()
+        config = write_config(tmp_path, database, port=port, timeout_s=60, **around.addresses)
         customers = [f"+1555014{n:04d}" for n in range(CUSTOMERS)]
-        writers = [asyncio.create_task(write_all(around, c, random.Random(c))) for c in customers]
-        for _ in range(2):
-            await asyncio.sleep(1.5)
-            assert await served.end(signal.SIGTERM) == 0
-            await served.start()
-        await asyncio.gather(*writers)
-        await until_settled(storage, 60)
-        await around.twilio.settle()
-        faults = await count_faults(around, storage)
-        await served.end(signal.SIGTERM)
-        served.log.close()
+        async with Served(config, port) as served:
+            writers = [asyncio.create_task(write_all(around, c, random.Random(c))) for c in customers]
+            for _ in range(2):
+                await asyncio.sleep(1.5)
+                assert await served.end(signal.SIGTERM) == 0
+                assert not around.openai.faults.next
+                await served.start()
+            await asyncio.gather(*writers)
+            await until_settled(storage, CUSTOMERS, 60)
+            await around.twilio.settle()
+            faults = await count_faults(around, storage, [MESSAGES] * CUSTOMERS)
+            await served.end(signal.SIGTERM)
 
-        assert faults == {"lost": 0, "answered twice": 0, "out of order": 0, "gaps": 0}
+    assert faults == NO_FAULTS

@@ -16,7 +16,6 @@ from urllib.parse import urlencode, urlsplit
 from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
 from yarl import URL
 
-from channels.meta.webhooks import HEADER, sign
 from gateway.sandbox.meta.wire import Json, dump
 
 TIMEOUT_S = 15.0
@@ -26,6 +25,11 @@ LEGACY_HEADER = "X-Hub-Signature"
 NOBODY = 0
 """What stands for the HTTP status where nobody answered."""
 OK = 200
+
+
+def signature(body: bytes, app_secret: str) -> str:
+    """Return the signature of a body (developers.facebook.com/docs/graph-api/webhooks, "Validating payloads")."""
+    return f"sha256={hmac.new(app_secret.encode(), body, hashlib.sha256).hexdigest()}"
 
 
 class Webhooks:
@@ -78,7 +82,7 @@ class Webhooks:
         headers = {
             "Content-Type": "application/json",
             "User-Agent": "facebookexternalua",
-            HEADER: sign(content, self.app_secret),
+            "X-Hub-Signature-256": signature(content, self.app_secret),
             LEGACY_HEADER: f"sha1={legacy}",
         }
         try:
