@@ -49,6 +49,8 @@ class Load:
     requests: int
     seconds: float
     latencies_s: Sequence[float]
+    acked_at_s: Sequence[float]
+    """When each status line was read, by ``time.perf_counter``."""
     statuses: Sequence[int]
 
     @property
@@ -61,6 +63,7 @@ async def post_all(port: int, requests: Sequence[bytes], connections: int) -> Lo
     """Send requests over some connections, each waiting for its answer before the next."""
     waiting = list(reversed(requests))
     latencies: list[float] = []
+    acked_at: list[float] = []
     statuses: list[int] = []
 
     async def connection() -> None:
@@ -69,17 +72,22 @@ async def post_all(port: int, requests: Sequence[bytes], connections: int) -> Lo
             request = waiting.pop()
             started = time.perf_counter()
             writer.write(request)
-            statuses.append(await _read_status(reader))
+            status, at_s = await _read_answer(reader)
+            statuses.append(status)
+            acked_at.append(at_s)
             latencies.append(time.perf_counter() - started)
         writer.close()
         await writer.wait_closed()
 
     started = time.perf_counter()
     await asyncio.gather(*(connection() for _ in range(connections)))
-    return Load(len(requests), time.perf_counter() - started, latencies, statuses)
+    return Load(len(requests), time.perf_counter() - started, latencies, acked_at, statuses)
 
 
-async def _read_status(reader: asyncio.StreamReader) -> int:
+async def _read_answer(reader: asyncio.StreamReader) -> tuple[int, float]:
+    """Read an answer whole, and return its status and when that was read."""
+    first = await reader.readuntil(b"\r\n")
+    at_s = time.perf_counter()
     head = await reader.readuntil(b"\r\n\r\n")
     length = 0
     for line in head.split(b"\r\n"):
@@ -87,4 +95,4 @@ async def _read_status(reader: asyncio.StreamReader) -> int:
             length = int(line.split(b":")[1])
     if length:
         await reader.readexactly(length)
-    return int(head.split(b" ", 2)[1])
+    return int(first.split(b" ", 2)[1]), at_s

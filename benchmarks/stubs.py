@@ -1,6 +1,6 @@
 """An instant model and an instant platform in a process of their own, and the bare handler that stores nothing.
 
-``python -m benchmarks.stubs model-and-platform|bare`` prints the port that it listens on and serves until killed.
+``python -m benchmarks.stubs platform|bare`` prints the port that it listens on and serves until killed.
 """
 
 from __future__ import annotations
@@ -107,6 +107,9 @@ def bare() -> web.Application:
     return app
 
 
+APPS = {"platform": platform, "bare": bare}
+
+
 async def serve(app: web.Application) -> None:
     """Serve on a free port, and say which."""
     runner = web.AppRunner(app, access_log=None)
@@ -118,4 +121,4 @@ async def serve(app: web.Application) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(serve(bare() if sys.argv[1] == "bare" else platform()))
+    uvloop.run(serve(APPS[sys.argv[1]]()))
