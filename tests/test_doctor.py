@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 from datetime import date
 from pathlib import Path
@@ -10,8 +11,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from gateway.cli import checks
-from gateway.config import BusinessConfig, Config, DatabaseConfig, DataConfig, RedisConfig, ServerConfig
+from gateway.cli import checks, examples
+from gateway.config import BusinessConfig, Config, DatabaseConfig, DataConfig, RedisConfig, ServerConfig, load
 from gateway.sandbox.openai import API_KEY, OpenAIStandIn
 from gateway.sandbox.twilio import TwilioStandIn
 from gateway.storage import Storage
@@ -19,15 +20,16 @@ from tests.frontdesk import environment
 
 pytest_plugins = ["tests.fixtures_redis"]
 
-NUMBER = "+15550100001"
-PUBLIC_URL = "https://chat.example.com"
+NUMBER = "+15557654321"
+PUBLIC_URL = "https://chat.corner-garage.dev"
 ADDRESS = f"{PUBLIC_URL}/webhooks/sms#rc=5&rp=all"
+EXAMPLE = Path(__file__).parent.parent / "config.yaml"
 TODAY = date(2026, 11, 24)
 CONFIG = """
 server: {{public_url: "{public_url}"}}
 assistant: {{api_key: "{api_key}", base_url: "{openai}/v1", model: "{model}", fallback_model: null}}
 channels:
-  sms: {{type: twilio, account_sid: AC1, auth_token: "{token}", from: "+15550100001", api_base: "{twilio}"}}
+  sms: {{type: twilio, account_sid: AC1, auth_token: "{token}", from: "+15557654321", api_base: "{twilio}"}}
 """
 
 
@@ -46,8 +48,8 @@ async def platforms(aiohttp_server):
     )
 
 
-async def doctor(folder: Path, platforms, **other: str) -> tuple[int, list[str], str]:
-    """Run the command and return its status, its lines and what it wrote to stderr."""
+def configure(folder: Path, platforms, **other: str) -> None:
+    """Write a configuration of the platforms."""
     values = {
         "public_url": PUBLIC_URL,
         "api_key": API_KEY,
@@ -57,6 +59,11 @@ async def doctor(folder: Path, platforms, **other: str) -> tuple[int, list[str],
         "twilio": platforms.twilio_url,
     }
     (folder / "config.yaml").write_text(CONFIG.format(**{**values, **other}), encoding="utf-8")
+
+
+async def doctor(folder: Path, platforms, **other: str) -> tuple[int, list[str], str]:
+    """Run the command and return its status, its lines and what it wrote to stderr."""
+    configure(folder, platforms, **other)
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -87,12 +94,21 @@ async def test_all_is_well(tmp_path, platforms):
         ["ok", "schema"],
         ["ok", "redis"],
         ["ok", "model"],
-        ["ok", "channels.sms"],
-        ["ok", "channels.sms"],
-        ["ok", "channels.sms"],
+        *[["ok", "channels.sms"]] * 4,
     ]
     assert any(ADDRESS in line for line in lines)
     assert lines[-1] == "everything is as it should be"
+
+
+async def test_a_webhook_without_retries_is_a_warning(tmp_path, platforms):
+    """It works, so the status is 0; the line stands out all the same, with the address to paste."""
+    platforms.twilio.webhook_url = ADDRESS.partition("#")[0]
+    status, lines, _ = await doctor(tmp_path, platforms)
+    [place] = [place for place, line in enumerate(lines) if line.startswith("warn ")]
+
+    assert status == 0
+    assert "what fails is not tried again" in lines[place]
+    assert ADDRESS in lines[place + 1]
 
 
 async def test_each_problem_comes_with_what_to_do(tmp_path, platforms):
@@ -119,6 +135,26 @@ async def test_a_number_that_posts_elsewhere_is_a_problem(tmp_path, platforms):
     assert ADDRESS in lines[place + 1]
 
 
+async def test_a_reader_that_has_seen_enough_ends_it_quietly(tmp_path, platforms):
+    """As in ``frontdesk doctor | head -1``: nothing is complained about, whatever was open."""
+    platforms.openai.faults.latency_s = 0.5
+    configure(tmp_path, platforms)
+    process = await asyncio.create_subprocess_exec(
+        "sh",
+        "-c",
+        '{ "$0" -m gateway doctor; echo "status $?" >&2; } | head -n 1',
+        sys.executable,
+        cwd=tmp_path,
+        env=environment(),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    printed, complained = await asyncio.wait_for(process.communicate(), 60)
+
+    assert printed.startswith(b"ok ")
+    assert complained.decode() == "status 1\n"
+
+
 async def test_a_configuration_that_does_not_load_is_status_2(tmp_path, platforms):
     """Nothing can be looked at then; the line is the configuration's own."""
     status, lines, complaints = await doctor(tmp_path, platforms, public_url="chat")
@@ -139,9 +175,15 @@ def config_with(**sections) -> Config:
 @pytest.mark.parametrize(
     ("url", "ok"),
     [
-        ("https://chat.example.com", True),
+        ("https://chat.corner-garage.dev", True),
+        ("https://chat.example.com", False),
+        ("https://EXAMPLE.org.", False),
+        ("https://chat.corner-garage.example", False),
+        ("https://chat.test", False),
+        ("https://chat.invalid", False),
+        ("https://myexample.com", True),
         ("https://8.8.8.8", True),
-        ("http://chat.example.com", False),
+        ("http://chat.corner-garage.dev", False),
         ("https://localhost:8080", False),
         ("https://192.168.1.7", False),
         ("https://[::1]:8080", False),
@@ -150,11 +192,52 @@ def config_with(**sections) -> Config:
     ],
 )
 def test_the_public_url_is_on_the_internet_and_encrypted(url, ok):
-    """Platforms reach neither this machine's own names nor private addresses."""
+    """Platforms reach neither this machine's own names, nor private addresses, nor the names of examples."""
     finding = checks.check_public_url(config_with(server=ServerConfig(public_url=url)))
 
     assert finding.ok is ok
     assert (finding.fix is None) is ok
+
+
+def test_a_public_url_that_looks_well_was_not_tried():
+    """Nobody takes the line for a proof."""
+    assert "was not tried from outside" in checks.check_public_url(config_with()).detail
+
+
+def test_what_is_still_the_examples_is_told():
+    """The file at the root as it comes: its business is a warning, its number and its address are problems."""
+    config = load(EXAMPLE, {"OPENAI_API_KEY": "k", "TWILIO_ACCOUNT_SID": "AC1", "TWILIO_AUTH_TOKEN": "t"})
+    found = {finding.subject: finding.ok for finding in examples.check_examples(config)}
+    mended = config_with(business={"name": "Corner Garage", "phone": "+15557654321"})
+
+    assert found == {"business.name": True, "business.phone": True, "channels.sms.from": False}
+    assert checks.check_public_url(config).ok is False
+    assert examples.check_examples(mended) == []
+    assert all(value in EXAMPLE.read_text() for values in examples.ACCOUNTS.values() for value in values)
+
+
+def test_keys_without_effect_are_named_where_they_are_set():
+    """The file at the root sets none of them to anything; each one that an owner sets is a warning."""
+    environ = {"OPENAI_API_KEY": "k", "TWILIO_ACCOUNT_SID": "AC1", "TWILIO_AUTH_TOKEN": "t"}
+    config = config_with(
+        handoff={"notify": [{"email": "owner@corner-garage.dev"}], "return_to_bot_after_h": 24},
+        api={"keys": ["k"]},
+        webhooks=[{"url": "https://crm.corner-garage.dev", "secret": "s"}],
+        business={"capacity": 3},
+    )
+    found = examples.check_without_effect(config)
+
+    assert examples.check_without_effect(load(EXAMPLE, environ)) == []
+    assert {finding.subject for finding in found} == {"handoff.notify", "api.keys", "webhooks", "business.capacity"}
+    assert all(finding.ok and finding.fix for finding in found)
+
+
+def test_the_example_marks_each_key_without_effect():
+    """Whoever reads the file learns the same."""
+    text = EXAMPLE.read_text()
+    keys = [path.rpartition(".")[2] for path in examples.WITHOUT_EFFECT]
+
+    assert [key for key in keys if not re.search(rf"^ *{key}: .*\[no effect yet\]$", text, re.MULTILINE)] == []
 
 
 async def test_a_database_that_is_away_is_a_problem():
@@ -163,18 +246,38 @@ async def test_a_database_that_is_away_is_a_problem():
     [finding] = await checks.check_database(config_with(database=DatabaseConfig(url=url)))
 
     assert not finding.ok
-    assert "127.0.0.1/frontdesk" in finding.detail
+    assert "postgresql://127.0.0.1:9/frontdesk" in finding.detail
     assert "hunter2" not in f"{finding}"
 
 
 async def test_a_database_without_its_tables_names_the_command(tmp_path):
     """The database answers, its schema does not fit, and the fix is a command."""
     path = tmp_path / "frontdesk.db"
-    path.touch()
+    path.touch(mode=0o600)
     answers, schema = await checks.check_database(config_with(database=DatabaseConfig(url=f"sqlite:///{path}")))
 
     assert (answers.ok, schema.ok) == (True, False)
     assert schema.fix == "run: frontdesk migrate"
+
+
+async def test_what_others_may_read_is_a_warning(tmp_path):
+    """A database or a data folder from before, or from a careless copy, comes with the command that closes it."""
+    data, path = tmp_path / "the data", tmp_path / "frontdesk.db"
+    async with Storage(f"sqlite:///{path}") as storage:
+        await storage.migrate()
+    data.mkdir(mode=0o700)
+    config = config_with(database=DatabaseConfig(url=f"sqlite:///{path}"), data=DataConfig(dir=data))
+    closed = [*await checks.check_database(config), *checks.check_data(config)]
+    path.chmod(0o644)
+    data.chmod(0o755)
+    opened = [*await checks.check_database(config), *checks.check_data(config)]
+
+    assert [finding.fix for finding in closed] == [None] * 4
+    assert all(finding.ok for finding in opened)
+    assert [finding.fix for finding in opened if finding.fix] == [
+        f"run: chmod 600 {path}*",
+        f"run: chmod 700 '{data}'",
+    ]
 
 
 async def test_redis_is_asked_where_there_is_one(redis_server):
@@ -228,4 +331,4 @@ async def test_each_configured_model_is_asked(platforms):
     first, second = await checks.check_models(config_with(assistant=assistant), TODAY)
 
     assert (first.ok, second.ok) == (True, False)
-    assert "no-such-model" in second.detail
+    assert "does not exist" in second.detail  # the server's own words

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import stat
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from channels.addresses import is_public
-from channels.base import Channel, Diagnoses, Finding
+from channels.base import Channel, Diagnoses, Finding, NamesWebhook
+from gateway.cli.examples import is_example_host
 
 if TYPE_CHECKING:
     from gateway.config import AssistantConfig, Config
@@ -21,19 +24,22 @@ LOOK_TIMEOUT_S = 10.0
 CHANNEL_TIMEOUT_S = 30.0
 WARN_BEFORE_SHUTDOWN_DAYS = 90
 MIB = 1024 * 1024
+PUBLIC_URL_FIX = "set server.public_url to the address under which the internet reaches this machine"
+OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def check_public_url(config: Config) -> Finding:
     """Tell whether a platform out there can post to us."""
     url = config.server.public_url
     parts = urlsplit(url)
+    if is_example_host(parts.hostname or ""):
+        return _problem("public_url", f"{url} is an example's name, which nobody has", PUBLIC_URL_FIX)
     if not _is_reachable(parts.hostname or ""):
-        fix = "set server.public_url to the address under which the internet reaches this machine"
-        return _problem("public_url", f"{url} is no address of the internet", fix)
+        return _problem("public_url", f"{url} is no address of the internet", PUBLIC_URL_FIX)
     if parts.scheme != "https":
         fix = "put TLS in front, and https:// into server.public_url"
         return _problem("public_url", f"{url} is not encrypted", fix)
-    return _ok("public_url", url)
+    return _ok("public_url", f"{url} (it was not tried from outside: only a message that comes in proves it)")
 
 
 def _is_reachable(host: str) -> bool:
@@ -62,14 +68,25 @@ async def check_database(config: Config) -> Sequence[Finding]:
         return [_problem("database", f"{where}: {error or 'does not answer'}", fix)]
     except SchemaMismatch as error:
         detail, _, command = str(error).partition("; ")
-        return [answers, _problem("schema", detail, command)]
-    return [answers, _ok("schema", "is what this version needs")]
+        schema = _problem("schema", detail, command)
+    else:
+        schema = _ok("schema", "is what this version needs")
+    exposed = () if storage.path is None else _exposed("database", storage.path, f"600 {quote(str(storage.path))}*")
+    return [answers, schema, *exposed]
+
+
+def _exposed(subject: str, path: Path, change: str) -> Sequence[Finding]:
+    """Warn of what other users of this machine may read."""
+    if not path.exists() or not path.stat().st_mode & OTHERS:
+        return []
+    detail = f"other users of this machine may read {path}, where customers' messages are"
+    return [Finding(subject, True, detail, f"run: chmod {change}")]
 
 
 def _place(url: str) -> str:
     """Name a database without its password."""
     parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def check_data(config: Config) -> Sequence[Finding]:
@@ -79,7 +96,8 @@ def check_data(config: Config) -> Sequence[Finding]:
     nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         return [_problem("data", f"{folder} cannot be written", "make data.dir a folder that this user may write")]
-    return [_ok("data", f"{folder} is writable"), _spool(folder, nearest, config.data.spool_max_mb)]
+    exposed = _exposed("data", folder, f"700 {quote(str(folder))}")
+    return [_ok("data", f"{folder} is writable"), *exposed, _spool(folder, nearest, config.data.spool_max_mb)]
 
 
 def _spool(folder: Path, nearest: Path, most_mb: int) -> Finding:
@@ -140,7 +158,9 @@ async def _check_model(settings: AssistantConfig, name: str, today: date) -> Fin
     except ModelUnavailable as error:
         return _problem("model", f"{name}: {error}", "check assistant.base_url and the network, or try again later")
     except ModelError as error:
-        return _problem("model", f"{name}: {error}", "check assistant.api_key and assistant.model, and the account")
+        said = f": {error.words}" if error.words else ""
+        fix = "check assistant.api_key and assistant.model, and the account"
+        return _problem("model", f"{name}: {error}{said}", fix)
     finally:
         await model.close()
     return _with_end(name, None if lifetime is None else lifetime.shutdown_on, today)
@@ -161,8 +181,8 @@ def _with_end(name: str, ends: date | None, today: date) -> Finding:
 async def check_channel(channel: Channel, webhook_url: str) -> Sequence[Finding]:
     """Ask a channel about its credentials and its webhook at the platform."""
     subject = f"channels.{channel.name}"
-    # A platform may need more than the bare address, such as how often to retry.
-    address = _ok(subject, f"the webhook's address to paste is {getattr(channel, 'webhook_address', webhook_url)}")
+    pasted = channel.webhook_address if isinstance(channel, NamesWebhook) else webhook_url
+    address = _ok(subject, f"the webhook's address to paste is {pasted}")
     if not isinstance(channel, Diagnoses):
         return [address]
     try:

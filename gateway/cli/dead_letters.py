@@ -16,8 +16,15 @@ if TYPE_CHECKING:
 
 LISTED = 200
 ALL_AT_ONCE = 100_000
+SHORTEST_PREFIX = 8  # the first group of a UUID
 
-Ids = Annotated[list[str] | None, typer.Argument(metavar="DELIVERY_ID", help="Which; see: dead-letters list.")]
+Ids = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="DELIVERY_ID",
+        help=f"Which, or its first {SHORTEST_PREFIX} characters or more; see: dead-letters list.",
+    ),
+]
 All = Annotated[bool, typer.Option("--all", help="Every dead letter.")]
 
 letters = typer.Typer(rich_markup_mode=None)
@@ -76,13 +83,31 @@ async def _change(path: Path, verb: str, ids: Sequence[str], *, every: bool) -> 
     if bool(ids) == every:
         raise Misused(f"name deliveries, or say --all: frontdesk dead-letters {verb} DELIVERY_ID... | --all")
     async with open_storage(load_config(path)) as storage:
-        if every:
-            ids = [row.id for row in await storage.dead_letters(limit=ALL_AT_ONCE)]
+        ids = await _meant(storage, None if every else ids)
         changed = await _apply(storage, verb, ids)
     print(f"{'queued again' if verb == 'retry' else 'dropped'}: {len(changed)}")
     missing = [id_ for id_ in ids if id_ not in changed]
     if missing and not every:
         raise Failed(f"not a dead letter: {', '.join(missing)}; see: frontdesk dead-letters list")
+
+
+async def _meant(storage: Storage, written: Sequence[str] | None) -> list[str]:
+    """Return the ids of the dead letters that are meant, or of all; what is no dead letter's stays as it is written.
+
+    Raises:
+        Misused: several begin like that.
+    """
+    known = [row.id for row in await storage.dead_letters(limit=ALL_AT_ONCE)]
+    return known if written is None else list(dict.fromkeys(_completed(one, known) for one in written))
+
+
+def _completed(written: str, known: Sequence[str]) -> str:
+    if len(written) < SHORTEST_PREFIX:
+        return written
+    found = [id_ for id_ in known if id_.startswith(written.lower())]
+    if len(found) > 1:
+        raise Misused(f"{len(found)} dead letters begin with {written}; write more of the id")
+    return found[0] if found else written
 
 
 async def _apply(storage: Storage, verb: str, ids: Sequence[str]) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,16 +12,25 @@ from typing import Annotated
 import typer
 
 from gateway.cli.failures import Failed, Misused
+from gateway.cli.given import a_path
+from gateway.printable import printable
 
+CHAT_CUSTOMERS = {"messenger": "7000000000000125"}
+"""Whom a terminal is on a channel of the demo; on the others, somebody with a telephone."""
 CHAT_CUSTOMER = "+15550100125"
 
 DataFolder = Annotated[
-    Path | None, typer.Option("--data", metavar="DIR", help="Keep the demo's database here; otherwise it is deleted.")
+    Path | None,
+    typer.Option(
+        "--data", metavar="DIR", parser=a_path, help="Keep the demo's database here; otherwise it is deleted."
+    ),
 ]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="The gateway's port; another where it is taken.")]
 Address = Annotated[str | None, typer.Option("--url", help="Where the demo runs; found by itself on this machine.")]
 ChannelName = Annotated[str, typer.Option("--channel", help="The demo's channel to write on.")]
-Sender = Annotated[str, typer.Option("--from", metavar="ADDRESS", help="The customer's address on that channel.")]
+Sender = Annotated[
+    str | None, typer.Option("--from", metavar="ADDRESS", help="The customer's address on that channel.")
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -42,6 +50,8 @@ def demo(data: DataFolder = None, port: Port = 8080) -> None:
 
     with _folder(data) as folder, _logs_in(folder / LOG):
         found = free_port(port)
+        if found != port != 0:
+            _write(f"Port {port} is taken: the demo uses {found} instead.\n\n")
         terminal = sys.stdin.isatty() and sys.stdout.isatty()
         try:
             run_serving(run_demo(folder, found, _write, terminal=terminal), f"{HOST}:{found}")
@@ -52,8 +62,11 @@ def demo(data: DataFolder = None, port: Port = 8080) -> None:
 @contextmanager
 def _folder(kept: Path | None) -> Iterator[Path]:
     if kept is None:
-        with tempfile.TemporaryDirectory(prefix="frontdesk-demo-") as folder:
-            yield Path(folder)
+        from gateway.sandbox.demo import DATABASE
+        from gateway.sandbox.leftovers import temporary_folder
+
+        with temporary_folder(DATABASE) as folder:
+            yield folder
         return
     try:
         kept.mkdir(parents=True, exist_ok=True)
@@ -76,7 +89,7 @@ def _logs_in(path: Path) -> Iterator[None]:
         yield
 
 
-def chat(channel: ChannelName = "sms", sender: Sender = CHAT_CUSTOMER, url: Address = None) -> None:
+def chat(channel: ChannelName = "sms", sender: Sender = None, url: Address = None) -> None:
     """Be a customer of a demo in another terminal."""
     from gateway.sandbox.customer import DemoRefused, NoDemo
     from gateway.sandbox.whereabouts import find, place
@@ -85,7 +98,7 @@ def chat(channel: ChannelName = "sms", sender: Sender = CHAT_CUSTOMER, url: Addr
     if found is None:
         raise Failed("no demo runs on this machine; start one in another terminal: frontdesk demo")
     try:
-        asyncio.run(_chat(found, channel, sender))
+        asyncio.run(_chat(found, channel, sender or CHAT_CUSTOMERS.get(channel, CHAT_CUSTOMER)))
     except (DemoRefused, NoDemo) as error:
         raise Failed(str(error)) from error
 
@@ -98,7 +111,7 @@ async def _chat(url: str, channel: str, sender: str) -> None:
         name = await customer.arrive()
         lines = Lines(sys.stdin.fileno())
         if sys.stdin.isatty():
-            _write(f"You are {sender}, writing to {name} by {channel}. /quit ends.\n")
+            _write(printable(f"You are {sender}, writing to {name} by {channel}. /quit ends.\n"))
             await converse(customer, name, lines, _write)
         elif not await recite(customer, name, lines, _write):
             raise Failed("no answer came; see the demo's log")

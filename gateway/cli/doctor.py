@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from gateway.cli.opening import DEFAULT_CONFIG, ConfigPath, complete, load_config, open_roster
+from gateway.printable import printable
 
 if TYPE_CHECKING:
     from channels.base import Finding
@@ -35,23 +37,26 @@ def doctor(config: ConfigPath = DEFAULT_CONFIG) -> None:
 async def _examine(path: Path, config: Config) -> int:
     """Show every finding as it comes, and count the problems."""
     problems = 0
-    async for findings in _findings(path, config):
-        for finding in findings:
-            _show(finding)
-            problems += not finding.ok
+    async with aclosing(_findings(path, config)) as found:
+        async for findings in found:
+            for finding in findings:
+                _show(finding)
+                problems += not finding.ok
     print(f"{problems} problem{'' if problems == 1 else 's'}" if problems else "everything is as it should be")
     return problems
 
 
-async def _findings(path: Path, config: Config) -> AsyncIterator[Sequence[Finding]]:
+async def _findings(path: Path, config: Config) -> AsyncGenerator[Sequence[Finding], None]:
     from channels.base import Finding
-    from gateway.cli import checks
+    from gateway.cli import checks, examples
     from gateway.clock import utc_now
 
     async with open_roster(config) as roster:
         names = ", ".join(roster.names)
         fix = None if names else "add a channel to it"
         yield [Finding("configuration", bool(names), f"{path}: {names or 'no channel is enabled'}", fix)]
+        yield examples.check_examples(config)
+        yield examples.check_without_effect(config)
         yield [checks.check_public_url(config)]
         yield checks.check_data(config)
         yield await checks.check_database(config)
@@ -67,8 +72,9 @@ def _show(finding: Finding) -> None:
     from rich.text import Text
 
     state = "problem" if not finding.ok else "warn" if finding.fix else "ok"
-    line = Text.assemble((f"{state:<8}", STYLES[state]), f"{finding.subject}: {finding.detail}")
+    # Platforms and models are quoted here.
+    line = Text.assemble((f"{state:<8}", STYLES[state]), printable(f"{finding.subject}: {finding.detail}"))
     console = Console()
     console.print(line, soft_wrap=True)
     if finding.fix:
-        console.print(Text(f"        fix: {finding.fix}"), soft_wrap=True)
+        console.print(Text(printable(f"        fix: {finding.fix}")), soft_wrap=True)

@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 
 ChannelName = Annotated[str, typer.Argument(metavar="CHANNEL", help="A channel's name in the configuration.")]
 Recipient = Annotated[str, typer.Argument(metavar="RECIPIENT", help="An address on that channel: +15550100123.")]
-Text = Annotated[str, typer.Argument(metavar="TEXT", help="What to say; may be empty beside a file or a template.")]
+Text = Annotated[
+    str,
+    typer.Argument(
+        metavar="TEXT",
+        help="What to say; may be empty beside a file or a template. Before one that begins with a dash, write --",
+    ),
+]
 Files = Annotated[list[str] | None, typer.Option("--file", metavar="URL", help="A file to send; repeat for more.")]
 Choices = Annotated[
     list[str] | None, typer.Option("--choice", metavar="TITLE", help="An answer to pick; repeat for more.")
@@ -34,6 +40,7 @@ Parameters = Annotated[
 ]
 Limit = Annotated[int, typer.Option(min=1, max=1000, help="At most this many, the latest first.")]
 Wanted = Annotated[str | None, typer.Option("--channel", help="Only this channel's name or kind.")]
+KINDS = ("sms", "whatsapp", "facebook_messenger", "email", "website_chat")
 Mode = Annotated[str | None, typer.Option(help="Only this mode: bot, waiting or human.")]
 
 
@@ -100,6 +107,7 @@ async def _send(config: Config, channel_name: str, recipient: str, content: Cont
 
     async with open_roster(config) as roster:
         channel = _channel(roster, channel_name)
+        recipient = _checked(channel, recipient)
         try:
             answer = Answer(content, parts_of(content, channel.shows))
         except CannotShow as error:
@@ -113,6 +121,22 @@ async def _send(config: Config, channel_name: str, recipient: str, content: Cont
     print(f"conversation {composed.conversation_id}")
     for delivery_id in composed.delivery_ids:
         print(f"delivery {delivery_id}")
+
+
+def _checked(channel: Channel, recipient: str) -> str:
+    """Return the recipient as the channel writes it: what is queued for an address that is none fails much later.
+
+    Raises:
+        Misused: it is none on this channel.
+    """
+    from channels.base import ChecksRecipient
+
+    if not isinstance(channel, ChecksRecipient):
+        return recipient
+    try:
+        return channel.check_recipient(recipient)
+    except ValueError as error:
+        raise Misused(f"RECIPIENT {error}") from error
 
 
 def _channel(roster: Roster, name: str) -> Channel:
@@ -136,10 +160,11 @@ async def _conversations(path: Path, limit: int, channel: str | None, mode: str 
 
     if mode not in (None, "bot", "waiting", "human"):
         raise Misused(f"there is no mode {mode}; modes are bot, waiting and human")
-    async with open_storage(load_config(path)) as storage:
+    config = load_config(path)
+    async with open_storage(config) as storage:
         rows = await storage.conversations(limit=limit, channel=channel, mode=mode)
     if not rows:
-        print("no conversations")
+        print(f"no conversations{_hint(config, channel)}")
         return
     now = utc_now()
     show_table(
@@ -156,3 +181,11 @@ async def _conversations(path: Path, limit: int, channel: str | None, mode: str 
             for row in rows
         ],
     )
+
+
+def _hint(config: Config, wanted: str | None) -> str:
+    """Say that a channel is nowhere, where it is: a typing error looks like silence otherwise."""
+    if wanted is None or wanted in config.channels or wanted in KINDS:
+        return ""
+    names = ", ".join(config.channels) or "none"
+    return f"; no channel is named {wanted}, there are: {names} (kinds: {', '.join(KINDS)})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from gateway.cli.failures import Failed, Misused
+from gateway.cli.given import a_path
 
 if TYPE_CHECKING:  # a command that only prints its help loads none of this
     from channels.http import Http
@@ -24,7 +26,8 @@ R = TypeVar("R")
 
 DEFAULT_CONFIG = Path("config.yaml")
 ConfigPath = Annotated[
-    Path, typer.Option("--config", envvar="FRONTDESK_CONFIG", metavar="FILE", help="The configuration file.")
+    Path,
+    typer.Option("--config", envvar="FRONTDESK_CONFIG", metavar="FILE", parser=a_path, help="The configuration file."),
 ]
 
 
@@ -55,11 +58,25 @@ def complete(work: Coroutine[Any, Any, R]) -> R:
 
     logs.configure("CRITICAL")  # a person reads the command's own lines
     try:
-        return asyncio.run(work)
+        return asyncio.run(_unless_unread(work))
     except (ConfigError, SchemaMismatch) as error:
         raise Misused(str(error)) from error
     except StorageUnavailable as error:
         raise Failed(f"{error}; check database.url and that the database runs, or run: frontdesk doctor") from error
+
+
+async def _unless_unread(work: Coroutine[Any, Any, R]) -> R:
+    """Await the work; where whoever reads our lines, such as ``head``, has seen enough, it ends like any other.
+
+    rich exits the process then, in the middle of the event loop, which would complain about all that is still open.
+
+    Raises:
+        BrokenPipeError: typer ends quietly at that.
+    """
+    try:
+        return await work
+    except SystemExit as error:
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)) from error
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ import typer
 from channels.base import Request
 from gateway.cli.failures import Failed
 from gateway.cli.opening import DEFAULT_CONFIG, ConfigPath, complete, load_config, open_inbox
+from gateway.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -42,7 +43,7 @@ async def _replay(config: Config) -> None:
     print(f"replayed: {reasons[None]} of {reasons.total()}")
     left = [(reason, count) for reason, count in reasons.most_common() if reason is not None]
     for reason, count in left:
-        print(f"{count} not: {reason}")
+        print(f"{count} not: {printable(reason)}")
     if left:
         raise Failed("what was not replayed is kept; run: frontdesk replay, after the next fix")
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+from gateway.printable import printable
+
 UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
@@ -18,13 +20,13 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     console = Console()
     if not console.is_terminal:
         for row in (columns, *rows):
-            print("\t".join(" ".join(cell.split()) for cell in row))
+            print("\t".join(printable(" ".join(cell.split()), keep="") for cell in row))
         return
     table = Table(box=box.SIMPLE_HEAD)
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    for place, column in enumerate(columns):
+        table.add_column(column, overflow="fold", no_wrap=place == 0)  # an id in two halves cannot be copied
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))  # a customer's words are no markup
+        table.add_row(*(Text(printable(cell)) for cell in row))  # a customer's words are no markup
     console.print(table)
 
 

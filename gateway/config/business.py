@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, DirectoryPath, Field, fiel
 from gateway.config.hours import WEEKDAYS, Interval, parse_hours
 from gateway.config.section import PositiveInt, Section, Text
 
+DAY_MIN = 24 * 60
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")  # the shape of RFC 5646, section 2.1
 
 
@@ -41,6 +42,12 @@ def _date(value: Any) -> date:
         raise ValueError('must be a date such as "2026-12-25"') from None
 
 
+def _slot(value: int) -> int:
+    if DAY_MIN % value:  # the raster would begin elsewhere every day
+        raise ValueError("must divide a day evenly, such as 15, 20, 30, 45, 60 or 90")
+    return value
+
+
 def _language(value: str) -> str:
     if not _LANGUAGE.fullmatch(value):
         raise ValueError("must be a language tag such as en, es or pt-BR")
@@ -51,7 +58,7 @@ class ServiceConfig(Section):
     """Something that the business does by appointment."""
 
     name: Text
-    minutes: Annotated[int, Field(ge=1, le=24 * 60)]
+    minutes: Annotated[int, Field(ge=1, le=DAY_MIN)]
 
 
 class FaqConfig(Section):
@@ -72,7 +79,7 @@ class BusinessConfig(Section):
     )
     """By ``mon`` … ``sun``; a missing day is closed."""
     holidays: tuple[Annotated[date, BeforeValidator(_date)], ...] = ()
-    slot_minutes: Annotated[int, Field(ge=5, le=24 * 60)] = 60
+    slot_minutes: Annotated[int, Field(ge=5, le=DAY_MIN), AfterValidator(_slot)] = 60
     capacity: PositiveInt = 1
     services: tuple[ServiceConfig, ...] = ()
     faq: tuple[FaqConfig, ...] = ()

@@ -77,9 +77,9 @@ def load(path: str | Path, environ: Mapping[str, str] = os.environ) -> Config:
     """
     path = Path(path)
     references = References(environ)
-    raw = document.read(_text(path), path.name, references)
+    raw = document.read(_text(path), str(path), references)
     if not isinstance(raw, dict):
-        raise ConfigError([Problem(path.name, "holds no configuration; copy the example and fill it in")])
+        raise ConfigError([Problem(str(path), "holds no configuration; copy the example and fill it in")])
     problems: list[Problem] = []
     values = document.expand(_without_disabled(raw, references), (), references, problems)
     if problems:
@@ -97,11 +97,13 @@ def load(path: str | Path, environ: Mapping[str, str] = os.environ) -> Config:
 def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
+    except IsADirectoryError:
+        reason = f"is a folder; name the file in it: --config {path / 'config.yaml'}"
     except OSError as error:
         reason = f"cannot be read ({error.strerror}); make it, or name another with --config"
     except UnicodeDecodeError:
         reason = "is not UTF-8 text; save it as UTF-8"
-    raise ConfigError([Problem(path.name, reason)])
+    raise ConfigError([Problem(str(path), reason)])
 
 
 def _part(name: str, keys: Any) -> Any:

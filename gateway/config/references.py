@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+READ_ENV = "set -a; . ./.env; set +a"
 # Two characters for private use stand around a number while YAML reads the file.
 _OPEN, _CLOSE = "\ue000", "\ue001"
 _REFERENCE = re.compile(r"\$?\$\{[^}\n]*\}|\$\$")
@@ -62,7 +63,9 @@ class References:
         value = self._environ.get(name, "") or default
         if not value and not separator:
             # An empty variable counts as missing: .env files and compose hand on what nobody has filled in.
-            raise Unresolved(f"the environment variable {name} is not set or is empty; set it")
+            raise Unresolved(
+                f"the environment variable {name} is not set or is empty; set it, or read .env: {READ_ENV}"
+            )
         return value
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
@@ -11,6 +12,9 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, model_validator
 
 from gateway.config.section import Positive, PositiveInt, Secret, Section, Text, http_url
+
+_EMAIL = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+")  # whether it exists, only a mail server knows
+_EVENT = re.compile(r"\*|[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")  # Standard Webhooks 1.0.0, "Event types"
 
 
 class ServerConfig(Section):
@@ -112,16 +116,22 @@ class AssistantConfig(Section):
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = "low"
     verbosity: Literal["low", "medium", "high"] | None = "low"
     max_output_tokens: Annotated[int, Field(ge=16)] = 2048  # the Responses API takes no fewer
-    timeout_s: Positive = 45
+    timeout_s: Annotated[float, Field(gt=0, le=600, allow_inf_nan=False)] = 45  # openai 3.54 itself gives up after 600
     max_rounds: PositiveInt = 5
     history_messages: Annotated[int, Field(ge=0)] = 10
     instructions: str | None = None
 
 
+def _email(value: str) -> str:
+    if not _EMAIL.fullmatch(value):
+        raise ValueError("must be one bare e-mail address, such as owner@example.com")
+    return value
+
+
 class NoticeConfig(Section):
     """Who is told that a customer waits for a person: an e-mail address, or a number through one of the channels."""
 
-    email: Text | None = None
+    email: Annotated[str, AfterValidator(_email)] | None = None
     sms: Text | None = None
     channel: Text | None = None
     """The channel that sends the text message; only with ``sms``."""
@@ -158,12 +168,18 @@ def _webhook_url(value: str) -> str:
     return value
 
 
+def _event(value: str) -> str:
+    if not _EVENT.fullmatch(value):
+        raise ValueError('must be "*" for all, or the name of an event: lower-case words with dots between')
+    return value
+
+
 class WebhookConfig(Section):
     """One address that is told what happens here."""
 
     url: Annotated[str, AfterValidator(_webhook_url)]
     secret: Secret
-    events: tuple[Text, ...] = ("*",)
+    events: tuple[Annotated[str, AfterValidator(_event)], ...] = ("*",)
     allow_private: bool = False
 
 

@@ -21,6 +21,7 @@ from gateway.app import open_gateway
 from gateway.config import BusinessConfig, Config
 from gateway.sandbox.control import Control
 from gateway.sandbox.customer import open_customer
+from gateway.sandbox.meta import MetaStandIn
 from gateway.sandbox.openai import API_KEY, OpenAIStandIn
 from gateway.sandbox.terminal import Lines, converse
 from gateway.sandbox.twilio import TwilioStandIn
@@ -35,6 +36,8 @@ AT_KEYBOARD = "+15550100124"
 NUMBER = "+15550100001"
 ACCOUNT_SID = f"AC{0:032}"
 AUTH_TOKEN = "sandbox-auth-token"  # noqa: S105  # of an account that exists nowhere
+PAGE, PHONE_NUMBER_ID = "100000000000001", "100000000000002"
+APP_SECRET, VERIFY_TOKEN, META_TOKEN = "sandbox-app-secret", "sandbox-verify", "sandbox-token"  # the same
 BUSINESS = {
     "name": "Lakeside Plumbing",
     "phone": NUMBER,
@@ -48,8 +51,8 @@ LOG = "demo.log"
 STAND_IN_GRACE_S = 1.0
 
 BEFORE = """\
-Frontdesk runs at {url} with one channel, sms, and a database of its own.
-Twilio and OpenAI are stand-ins at {sandbox_url}; nothing leaves this machine.
+Frontdesk runs at {url} with three channels, sms, messenger and whatsapp, and a database of its own.
+Twilio, Meta and OpenAI are stand-ins at {sandbox_url}; nothing leaves this machine.
 A customer writes to {business}. Milliseconds count from the moment the webhook leaves Twilio;
 an answer waits one second for further words (coalesce_s), and the first one loads the model's SDK.
 """
@@ -61,7 +64,7 @@ Look at
   the transcript  sqlite3 {database} "select sequence_number, role, content from conversation_messages"
   the deliveries  sqlite3 {database} "select part, status, attempts, external_id from deliveries"
   the log         {log}
-  more customers  {command} chat   (in another terminal)
+  more customers  {command} chat --channel whatsapp   (in another terminal; messenger, sms)
   what comes next README.md: from here to a real Twilio number; docs/
 """
 AT_TERMINAL = """
@@ -100,10 +103,26 @@ def demo_config(folder: Path, port: int, sandbox_url: str) -> Config:
                     "auth_token": AUTH_TOKEN,
                     "from": NUMBER,
                     "api_base": sandbox_url,
-                }
+                },
+                "messenger": {
+                    "type": "messenger",
+                    "page_id": PAGE,
+                    "page_access_token": META_TOKEN,
+                    **_meta_app(sandbox_url),
+                },
+                "whatsapp": {
+                    "type": "whatsapp",
+                    "phone_number_id": PHONE_NUMBER_ID,
+                    "access_token": META_TOKEN,
+                    **_meta_app(sandbox_url),
+                },
             },
         }
     )
+
+
+def _meta_app(sandbox_url: str) -> dict[str, str]:
+    return {"app_secret": APP_SECRET, "verify_token": VERIFY_TOKEN, "api_base": sandbox_url}
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,11 +209,21 @@ async def open_demo(folder: Path, port: int, say: Write) -> AsyncIterator[Demo]:
             ACCOUNT_SID, AUTH_TOKEN, number=NUMBER, webhook_url=f"{url}/webhooks/{CHANNEL}#rc=5&rp=all"
         )
         stack.push_async_callback(twilio.close)
+        meta = MetaStandIn(
+            APP_SECRET,
+            verify_token=VERIFY_TOKEN,
+            pages={PAGE: META_TOKEN},
+            numbers={PHONE_NUMBER_ID: META_TOKEN},
+            messenger_url=f"{url}/webhooks/messenger",
+            whatsapp_url=f"{url}/webhooks/whatsapp",
+        )
+        stack.push_async_callback(meta.close)
         name = str(BUSINESS["name"])
-        control = Control({CHANNEL: twilio}, name)
+        control = Control({CHANNEL: twilio, "messenger": meta.messenger, "whatsapp": meta.whatsapp}, name)
         openai = OpenAIStandIn(BusinessConfig.model_validate(BUSINESS))
-        sandbox_url = await stack.enter_async_context(_serving([*twilio.routes(), *openai.routes(), *control.routes()]))
-        twilio.url = sandbox_url
+        routes = [*twilio.routes(), *openai.routes(), *control.routes(), *meta.routes()]
+        sandbox_url = await stack.enter_async_context(_serving(routes))
+        twilio.url = meta.url = sandbox_url
         gateway = await stack.enter_async_context(open_gateway(demo_config(folder, port, sandbox_url)))
         control.storage = gateway.parts.storage
         stack.enter_context(announced(sandbox_url, place()))
