@@ -17,6 +17,7 @@ from subprocess import PIPE, Popen
 
 import uvloop
 
+from benchmarks.batch import batch
 from benchmarks.load import ACCOUNT, NUMBER, PUBLIC_URL, TOKEN, Load, post_all, webhook
 
 WEBHOOKS = 6000
@@ -276,6 +277,7 @@ async def main() -> None:
             await accept(rows, folder, stub.port, postgres)
         await latency(rows, folder)
         await turns(rows, folder, stub.port)
+        await batch(rows, folder)
     versions = f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}"
     print(f"machine: {os.cpu_count()} cores, {platform.machine()}, {versions}")
     width = max(map(len, rows))
