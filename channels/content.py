@@ -103,10 +103,7 @@ class Content:
             attachment_urls=attachment_urls,
             choices=_choices(found.get("choices")),
             links=_links(found.get("links")),
-            cards=tuple(
-                Card(**{**card, "choices": _choices(card["choices"]), "links": _links(card["links"])})
-                for card in found.get("cards") or ()
-            ),
+            cards=_cards(found.get("cards")),
             location=Location(**found["location"]) if found.get("location") else None,
             template=_template(found.get("template")),
             reaction=found.get("reaction"),
@@ -114,9 +111,20 @@ class Content:
         )
 
     @property
+    def all_choices(self) -> tuple[Choice, ...]:
+        """Its own choices, then its cards': the order in which a numbered list has them."""
+        return self.choices + tuple(choice for card in self.cards for choice in card.choices)
+
+    @property
     def is_empty(self) -> bool:
         """Whether nothing at all would be sent."""
         return not any(getattr(self, field.name) for field in fields(self) if field.name != "reply_to")
+
+
+def offered(extras: Mapping[str, Any] | None) -> tuple[Choice, ...]:
+    """Return what a message of ours offers, by its :meth:`Content.extras`, in the order of its numbers."""
+    found = extras or {}
+    return Content(choices=_choices(found.get("choices")), cards=_cards(found.get("cards"))).all_choices
 
 
 def _degrees(value: float) -> str:
@@ -129,6 +137,12 @@ def _choices(rows: Any) -> tuple[Choice, ...]:
 
 def _links(rows: Any) -> tuple[Link, ...]:
     return tuple(Link(**row) for row in rows or ())
+
+
+def _cards(rows: Any) -> tuple[Card, ...]:
+    return tuple(
+        Card(**{**row, "choices": _choices(row["choices"]), "links": _links(row["links"])}) for row in rows or ()
+    )
 
 
 def _template(row: Mapping[str, Any] | None) -> Template | None:

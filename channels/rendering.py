@@ -152,7 +152,7 @@ def _without_cards(content: Content) -> Content:
         content,
         text="\n\n".join(filter(None, said)),
         attachment_urls=content.attachment_urls + tuple(card.image_url for card in content.cards if card.image_url),
-        choices=content.choices + tuple(choice for card in content.cards for choice in card.choices),
+        choices=content.all_choices,
         links=content.links + tuple(link for card in content.cards for link in card.links),
         cards=(),
     )

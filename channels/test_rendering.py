@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from channels.content import Card, Choice, Content, Link, Location, Template
-from channels.rendering import CannotShow, Shows, kind_of, parts_of
+from channels.content import Card, Choice, Content, Link, Location, Template, offered
+from channels.rendering import CannotShow, Shows, kind_of, numbered, parts_of
 
 WORDS = Shows(max_text=1600)
 """A channel that can show nothing but words."""
@@ -101,6 +103,21 @@ def test_choices_that_do_not_fit_become_a_list(choices: tuple[Choice, ...]) -> N
 
     assert part.choices == ()
     assert part.text.startswith("Pick:\n\n1. ")
+
+
+def test_the_numbers_of_a_list_are_those_of_its_extras() -> None:
+    """Whoever reads a stored message counts as the customer does: the message's own choices, then its cards'."""
+    cards = (
+        Card("Boiler", choices=(Choice("b", "Buy"),)),
+        Card("Tap", "new"),
+        Card("Pump", choices=(Choice("p", "Rent"),)),
+    )
+    content = Content("Pick:", choices=TIMES, cards=cards)
+    [part] = parts_of(content, WORDS)
+
+    assert [choice.id for choice in offered(json.loads(json.dumps(content.extras())))] == ["t9", "t14", "b", "p"]
+    assert numbered(offered(content.extras())) in part.text
+    assert offered(None) == offered({"sent_at": "2026-11-25"}) == ()
 
 
 def test_links_beside_choices_are_said() -> None:

@@ -17,6 +17,10 @@ OUTSIDE = (
     "the customer has written nothing for 24 hours, and WhatsApp then takes approved templates only; "
     "send a template, or set fallback_template"
 )
+UNFIT = (
+    "the customer has written nothing for 24 hours, and this answer does not fit into fallback_template: "
+    "that takes a text of up to 1024 characters and nothing beside it"
+)
 INVITED = "the customer has written nothing for 24 hours; a template invites them to write, and only that was sent"
 
 
@@ -46,17 +50,25 @@ def allowed(outbound: Outbound, fallback: FallbackTemplate | None) -> tuple[Outb
     if outbound.content.template is not None or is_open(outbound):
         return outbound, None
     text = outbound.content.text
-    # A reaction would be a riddle as a template, and a file without words leaves the template's text open.
+    # A reaction would be a riddle as a template, and a part without words leaves the template's text open.
     if fallback is None or outbound.content.reaction is not None or (fallback.text_parameter and not text.strip()):
         raise OutsideWindow(OUTSIDE, code="outside_window")
     if not fallback.text_parameter and outbound.part > 1:
         raise OutsideWindow(INVITED, code="outside_window")
-    parameters = (_one_line(text),) if fallback.text_parameter else ()
+    parameters = (_parameter(outbound.content),) if fallback.text_parameter else ()
     template = Template(fallback.name, fallback.language, parameters)
     remark = f"sent as template {fallback.name}: outside WhatsApp's 24 hours"
     return replace(outbound, content=Content(template=template)), remark
 
 
-def _one_line(text: str) -> str:
-    """Return a text as a parameter may hold it: no line breaks, no tabs, no four spaces in a row."""
-    return " ".join(text.split())[:MAX_PARAMETER]
+def _parameter(content: Content) -> str:
+    """Return an answer as a parameter may hold it: no line breaks, no tabs, no four spaces in a row.
+
+    Raises:
+        OutsideWindow: something of it would be lost.
+    """
+    line = " ".join(content.text.split())
+    beside = replace(content, text="")
+    if len(line) > MAX_PARAMETER or not beside.is_empty:
+        raise OutsideWindow(UNFIT, code="outside_window")
+    return line

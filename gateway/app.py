@@ -68,7 +68,7 @@ class Gateway:
             parts.storage, parts.roster, self.inbox, bus, parts.metrics, clock, config.outbox, owner=self._owner
         )
         self.poller = Poller(parts.storage, parts.roster, self.inbox, clock)
-        self.looker = Looker(parts.storage, parts.roster, parts.metrics, clock)
+        self.looker = Looker(parts.storage, parts.roster, clock)
         self.health = Health(parts.storage, spool, parts.metrics, clock)
         door = Door(self.inbox, parts.roster, parts.metrics, max_body_bytes=config.server.max_body_mb * 1024 * 1024)
         pages: list[Routes] = [self.health] if role == "worker" else [door, self.health]

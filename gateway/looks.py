@@ -11,7 +11,6 @@ import structlog
 
 from channels.base import Channel, Diagnoses, Finding
 from gateway.clock import Clock
-from gateway.metrics import Metrics
 from gateway.roster import Roster
 from gateway.storage import ClaimLook, SaveFindings, Storage, StorageUnavailable
 
@@ -23,6 +22,8 @@ AGAIN = timedelta(hours=1)
 FIRST_S = 60.0  # after the start, when everything else has been seen to work
 LOOK_S = 60.0
 TIMEOUT_S = 120.0
+UNANSWERED = "the platform did not answer the daily look"
+UNANSWERED_FIX = "run frontdesk doctor; it is looked at again in an hour"
 
 
 class DiagnosingChannel(Channel, Diagnoses, Protocol):
@@ -32,9 +33,8 @@ class DiagnosingChannel(Channel, Diagnoses, Protocol):
 class Looker:
     """Looks at each channel once a day, in one process at a time, and keeps what it finds wrong for all of them."""
 
-    def __init__(self, storage: Storage, roster: Roster, metrics: Metrics, clock: Clock) -> None:
+    def __init__(self, storage: Storage, roster: Roster, clock: Clock) -> None:
         self._storage = storage
-        self._metrics = metrics
         self._clock = clock
         self._channels = [cast("DiagnosingChannel", channel) for channel in roster if isinstance(channel, Diagnoses)]
 
@@ -55,14 +55,20 @@ class Looker:
         now = self._clock()
         if not await self._storage.run(ClaimLook(channel.name, now, now + AGAIN)):
             return
-        async with asyncio.timeout(TIMEOUT_S):
-            found = await channel.diagnose()
-        wrong = [finding for finding in found if not finding.ok]
-        self._metrics.findings.labels(channel.name).set(len(wrong))
+        wrong = [finding for finding in await _found(channel) if not finding.ok]
         if wrong:
             log.warning("channel_unwell", channel=channel.name, count=len(wrong))
         next_at = now + (AGAIN if wrong else EVERY)
         await self._storage.run(SaveFindings(channel.name, _told(wrong), next_at))
+
+
+async def _found(channel: DiagnosingChannel) -> Sequence[Finding]:
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            return await channel.diagnose()
+    except Exception:  # whatever it was: that nobody knows how the channel is has to be seen where findings are
+        log.exception("look_broke", channel=channel.name)
+        return [Finding(f"channels.{channel.name}", False, UNANSWERED, UNANSWERED_FIX)]
 
 
 def _told(findings: Sequence[Finding]) -> tuple[dict[str, str | None], ...]:

@@ -488,9 +488,7 @@ class TestTheChannel:
             "appsecret_proof": True,
         }
         async with Http() as http:
-            yield MessengerChannel.build(
-                section, ChannelContext("page", "https://chat.example.com/webhooks/page", http)
-            )
+            yield MessengerChannel.build(section, ChannelContext("page", meta.messenger.configured_url(), http))
 
     def read(self, channel, door):
         posts = [Request("POST", path, (), json.dumps(body).encode()) for path, body in door.posts]

@@ -450,14 +450,16 @@ async def test_the_daily_look_finds_a_page_that_is_not_subscribed(town: Town) ->
     """It stands in /readyz, for whichever process is asked, and costs nobody an answer."""
     town.around.meta.unsubscribed.add(PAGES[0])
     await town.until(lambda: _channels(town), len(town.gateway.parts.roster.names))
-    looker = Looker(town.storage, town.gateway.parts.roster, town.gateway.parts.metrics, town.gateway.health._clock)
+    looker = Looker(town.storage, town.gateway.parts.roster, town.gateway.health._clock)
     for channel in looker._channels:
         await looker._look(channel)
     await asyncio.sleep(1.1)  # what /readyz says is up to a second old
     problem = await _problem(town, "channels.messenger")
 
-    assert problem is not None
-    assert problem == "the page does not post to our app"
+    [state] = [one for one in await town.storage.channel_states() if one.channel_name == "messenger"]
+
+    assert problem == "1 found wrong at its platform, frontdesk doctor says what"
+    assert [finding["detail"] for finding in state.findings or ()] == ["the page does not post to our app"]
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,10 @@ class MessengerChannel:
     send_timeout_s = UPLOAD_TIMEOUT_S + TIMEOUT_S + 1.0  # a file first, then the message that shows it
     default_coalesce_s = 1.0
     typing_every_s = 15.0  # Meta hides it after 20: github.com/nyaruka/courier, handlers/meta, read 2026-11
+    # A page may send 300 texts and links a second but 10 films and sounds, and no number is told for a thread: with 40
+    # every fourth may be a film, and nobody waits for a text. Over it Meta says so, and the channel waits:
+    # developers.facebook.com/docs/messenger-platform/overview/rate-limiting, as of 2026-03.
+    default_rate_per_s = 40.0
     # developers.facebook.com/docs/messenger-platform/reference/send-api, .../send-messages/quick-replies,
     # .../reference/templates/button and .../templates/generic, read 2026-11.
     shows = Shows(

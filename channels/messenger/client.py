@@ -132,7 +132,8 @@ class PageApi:
         assert file is not None
         message = json.dumps({"attachment": {"type": kind, "payload": {"is_reusable": True}}})
         try:
-            answer = await graph.upload(f"{self._page_id}/message_attachments", {"message": message}, file)
+            with own_node():
+                answer = await graph.upload(f"{self._page_id}/message_attachments", {"message": message}, file)
         except OutcomeUnknown as error:  # whether the file is there does not matter: nothing has been said
             raise RetryLater(f"the upload broke off: {error}", code=error.code, channel_wide=False) from error
         attachment_id = a_text(answer.get("attachment_id"))

@@ -13,6 +13,7 @@ from channels.errors import (
     RetryLater,
     SendError,
 )
+from channels.meta.codes import by_status
 from channels.meta.graph import GraphFailure
 
 # What a page tells of a reaction that has a name but no emoji:
@@ -53,9 +54,6 @@ CHANNEL_LATER = frozenset({4, 17, 32, 613, 80006})  # the app's, the page's, the
 # 2 is a service out of order or one customer who has blocked the page: the others do not wait for that to be known.
 MESSAGE_LATER = frozenset({1, 2, 1200})
 
-UNAUTHORIZED, REQUEST_TIMEOUT = 401, 408
-BUSY = frozenset({429, 503})
-
 
 def send_error(failure: GraphFailure, *, as_human_agent: bool = False, attempts: int = 0) -> SendError:
     """Return what an unsuccessful answer means: its subcode first, then its code, then the HTTP status.
@@ -69,7 +67,7 @@ def send_error(failure: GraphFailure, *, as_human_agent: bool = False, attempts:
     if as_human_agent and (failure.code == INVALID or failure.code in PERMISSIONS):
         said = f"Meta does not let this app answer after 24 hours, check its Human Agent feature: {failure.message}"
         return OutsideWindow(said, code=failure.name)
-    return _by_code(failure) or _by_status(failure)
+    return _by_code(failure) or by_status(failure)
 
 
 def _by_subcode(failure: GraphFailure, attempts: int) -> SendError | None:
@@ -103,15 +101,3 @@ def _by_code(failure: GraphFailure) -> SendError | None:
     if code in MESSAGE_LATER or (code is not None and failure.transient):
         return RetryLater(said, code=name, retry_after_s=failure.retry_after_s, channel_wide=False)
     return None
-
-
-def _by_status(failure: GraphFailure) -> SendError:
-    status, said, name = failure.status, failure.message, failure.name
-    if status in BUSY:
-        return RetryLater(said, code=name, retry_after_s=failure.retry_after_s)
-    if status == UNAUTHORIZED:
-        return CredentialsRejected(said, code=name)
-    # An error in a 200 was understood and refused just as one in a 400 was.
-    if status < 500 and status != REQUEST_TIMEOUT:
-        return Refused(said, code=name)
-    return OutcomeUnknown(said, code=name)

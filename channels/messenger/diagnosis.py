@@ -26,6 +26,7 @@ FIELDS = (
     "messaging_handovers",
     "standby",
 )
+OBJECT = "page"
 CONSOLE = "in Meta's app dashboard, Messenger, Settings, Webhooks"
 
 
@@ -65,4 +66,25 @@ async def _webhook(graph: Graph, settings: MessengerSettings, subject: str, addr
     if missing:
         fix = f"{paste} and subscribe the page to them"
         return Finding(subject, False, f"the page does not post {', '.join(missing)}", fix)
-    return Finding(subject, True, f"the page posts to our app, which has to have {address} as its callback URL")
+    return await _callback(graph, settings, subject, address, app)
+
+
+async def _callback(graph: Graph, settings: MessengerSettings, subject: str, address: str, app: str) -> Finding:
+    """Compare where the app posts with our address: it has one for all of its pages, and any of our channels' will do.
+
+    developers.facebook.com/docs/graph-api/reference/app/subscriptions, read 2026-11.
+    """
+    token = f"{app}|{settings.app_secret.get_secret_value()}"
+    try:
+        listed = a_list((await graph.get(f"{app}/subscriptions", token=token)).get("data"))
+    except SendError as error:  # a wrong app_secret is another finding's matter
+        said = f"the page posts to our app, whose callback URL Meta does not tell ({error}); it has to be {address}"
+        return Finding(subject, True, said)
+    urls = (a_text(known.get("callback_url")) for known in listed if a_text(known.get("object")) == OBJECT)
+    url = next(urls, "").rstrip("/")
+    if url == address:
+        return Finding(subject, True, "the page posts to us")
+    if url.startswith(address.rpartition("/")[0] + "/"):
+        return Finding(subject, True, f"the page posts to {url}, which has to be another channel of the same app")
+    fix = f"{CONSOLE}, set the callback URL to {address}"
+    return Finding(subject, False, f"the page's app posts to {url or 'nobody'}", fix)

@@ -19,6 +19,7 @@ from channels.base import (
     Inbound,
     LooksUp,
     Note,
+    Paced,
     Parsed,
     Polls,
     Reply,
@@ -87,11 +88,16 @@ def test_a_page_id_may_be_written_as_a_number() -> None:
     assert build(Http(), page_id=1234567890).account == "1234567890"
 
 
+def test_the_platform_says_how_fast_messages_leave() -> None:
+    """A page sends text at 300 a second and films at 10; between them is room for both."""
+    assert build(Http()).default_rate_per_s == 40
+
+
 def test_a_channel_has_the_rare_abilities() -> None:
-    """It shows typing, fetches media and checks itself; Meta has no log of webhooks to ask."""
+    """It shows typing, fetches media, checks itself and knows its pace; Meta has no log of webhooks to ask."""
     channel = build(Http())
 
-    assert all(isinstance(channel, ability) for ability in (ShowsTyping, FetchesMedia, Diagnoses))
+    assert all(isinstance(channel, ability) for ability in (ShowsTyping, FetchesMedia, Diagnoses, Paced))
     assert not any(isinstance(channel, ability) for ability in (Polls, LooksUp))
     assert (channel.kind, channel.account, channel.name) == ("facebook_messenger", PAGE, "messenger")
 

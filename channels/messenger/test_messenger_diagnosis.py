@@ -19,6 +19,7 @@ SUBJECT = "channels.messenger"
 ME = f"/v26.0/{PAGE}"
 SUBSCRIBED = f"{ME}/subscribed_apps"
 THE_APP = "/v26.0/app"
+CALLBACKS = f"/v26.0/{APP}/subscriptions"
 DEBUG = "/v26.0/debug_token"
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 NEVER = {"is_valid": True, "expires_at": 0, "data_access_expires_at": 0}
@@ -28,10 +29,16 @@ def subscriptions(fields: Any = FIELDS, app: str = APP) -> dict[str, Any]:
     return {"data": [{"id": "7", "subscribed_fields": ["feed"]}, {"id": app, "subscribed_fields": fields}]}
 
 
+def posting_to(url: str) -> dict[str, Any]:
+    other = {"object": "whatsapp_business_account", "callback_url": "https://elsewhere.example/hook"}
+    return {"data": [other, {"object": "page", "callback_url": url, "active": True}]}
+
+
 def all_is_well(graph: GraphServer) -> None:
     graph.on("GET", ME, {"id": PAGE, "name": "A shop"})
     graph.on("GET", SUBSCRIBED, subscriptions())
     graph.on("GET", THE_APP, {"id": APP})
+    graph.on("GET", CALLBACKS, posting_to(WEBHOOK))
     graph.on("GET", DEBUG, {"data": NEVER})
 
 
@@ -42,12 +49,13 @@ async def test_a_page_that_works_has_three_good_findings(channel: MessengerChann
 
     assert findings == [
         Finding(SUBJECT, True, "Meta accepts the token for A shop"),
-        Finding(SUBJECT, True, f"the page posts to our app, which has to have {WEBHOOK} as its callback URL"),
+        Finding(SUBJECT, True, "the page posts to us"),
         Finding(SUBJECT, True, "the token never expires"),
     ]
     asked = {call.path: call for call in graph.calls}
     assert asked[ME].query == {"fields": "name"}
     assert asked[ME].headers["Authorization"] == f"Bearer {TOKEN}"
+    assert asked[CALLBACKS].headers["Authorization"] == f"Bearer {APP}|{SECRET}"
     assert asked[DEBUG].query == {"input_token": TOKEN}
     assert asked[DEBUG].headers["Authorization"] == f"Bearer {APP}|{SECRET}"
 
@@ -93,6 +101,40 @@ async def test_a_page_that_does_not_post_to_us_is_found(
 
     assert (finding.ok, finding.detail) == (False, detail)
     assert WEBHOOK in (finding.fix or "")
+
+
+SECOND = "https://chat.example.com/webhooks/page2"
+ELSEWHERE = "https://old.example.com/webhooks/messenger"
+CALLBACK_URLS: list[tuple[Any, bool, str]] = [
+    (posting_to(f"{WEBHOOK}/"), True, "the page posts to us"),
+    (posting_to(SECOND), True, f"the page posts to {SECOND}, which has to be another channel of the same app"),
+    (posting_to(ELSEWHERE), False, f"the page's app posts to {ELSEWHERE}"),
+    ({"data": [{"object": "user", "callback_url": WEBHOOK}]}, False, "the page's app posts to nobody"),
+    ({}, False, "the page's app posts to nobody"),
+]
+
+
+@pytest.mark.parametrize(("listed", "ok", "detail"), CALLBACK_URLS)
+async def test_the_apps_address_may_be_any_of_ours(
+    channel: MessengerChannel, graph: GraphServer, listed: Any, ok: bool, detail: str
+) -> None:
+    """An app has one for all of its pages; one that is not ours is found, with the address to paste."""
+    all_is_well(graph)
+    graph.on("GET", CALLBACKS, listed)
+    _, finding, _ = await channel.diagnose()
+
+    assert (finding.ok, finding.detail) == (ok, detail)
+    assert ok or WEBHOOK in (finding.fix or "")
+
+
+async def test_an_address_that_meta_does_not_tell_is_named(channel: MessengerChannel, graph: GraphServer) -> None:
+    """Nothing is known to be wrong; the operator reads what to compare."""
+    all_is_well(graph)
+    graph.on("GET", CALLBACKS, error(190), status=400)
+    _, finding, _ = await channel.diagnose()
+
+    assert finding.ok
+    assert finding.detail.endswith(f"whose callback URL Meta does not tell (no); it has to be {WEBHOOK}")
 
 
 async def test_subscriptions_that_cannot_be_read_are_a_finding(channel: MessengerChannel, graph: GraphServer) -> None:

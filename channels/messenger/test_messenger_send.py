@@ -227,6 +227,15 @@ async def test_an_upload_that_breaks_off_is_tried_again(
     assert [call.path for call in graph.calls] == [UPLOADS]
 
 
+async def test_a_page_that_takes_no_file_stops_the_channel(channel: MessengerChannel, graph: GraphServer) -> None:
+    """That our own page is not there for our token is a matter of credentials, for an upload as for a message."""
+    graph.on("POST", UPLOADS, error(100, 33), status=400)
+    with pytest.raises(CredentialsRejected) as caught:
+        await channel.send(saying(attachment_urls=(PNG,)))
+
+    assert caught.value.code == "100/33"
+
+
 # --- the window ---
 
 

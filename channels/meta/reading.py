@@ -11,6 +11,9 @@ from channels.meta.webhooks import ACK
 
 T = TypeVar("T")
 
+IGNORED_NAMED = 50
+"""How many kinds of things that mean nothing one request names."""
+
 
 class Unreadable(Exception):
     """Something lacks what it would need to mean anything, and no customer's words are lost with it.
@@ -28,7 +31,7 @@ class Reading:
 
     def __init__(self) -> None:
         self._events: list[Event] = []
-        self._ignored: list[str] = []
+        self._ignored: dict[str, None] = {}
         self._unreadable: str | None = None
 
     def add(self, read: Callable[[], Iterable[Event]]) -> None:
@@ -46,9 +49,9 @@ class Reading:
         return otherwise
 
     def ignore(self, name: str) -> None:
-        """Name something that means nothing to us."""
-        if name not in self._ignored:
-            self._ignored.append(name)
+        """Name something that means nothing to us; a body of many kinds of it is no use to anybody."""
+        if len(self._ignored) < IGNORED_NAMED:
+            self._ignored[name] = None
 
     def parsed(self) -> Parsed:
         """Return all of it.

@@ -33,7 +33,7 @@ from channels.http import Http, Upload
 from channels.meta.graph import USAGE, Graph, GraphFailure
 from channels.meta.media import upload_of
 from channels.meta.settings import MetaSettings
-from channels.meta.webhooks import HEADER, a_list, a_map, a_text, a_time, handshake, picked, read_body, sign, verify
+from channels.meta.webhooks import HEADER, a_list, a_map, a_text, a_time, handshake, read_body, sign, verify
 
 SECRET, WORD, TOKEN = "the-apps-secret", "our-wörd", "the-token"
 SETTINGS = MetaSettings.model_validate({"app_secret": SECRET, "verify_token": WORD})
@@ -250,13 +250,6 @@ def test_seconds_and_milliseconds_are_told_apart(value: Any, expected: datetime 
     """By their size; what is no time that there is, is none."""
 
     assert a_time(value) == expected
-
-
-def test_fields_are_picked_under_our_names() -> None:
-    """What is absent, null or empty is left out; nothing and no are not."""
-    names = {"a": "one", "b": "two", "c": "three", "d": "four", "e": "five"}
-
-    assert picked({"a": 1, "b": None, "c": "", "e": False, "f": 6}, names) == {"one": 1, "five": False}
 
 
 # --- settings ---

@@ -7,7 +7,7 @@ import hmac
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs
@@ -119,11 +119,6 @@ def a_time(value: Any) -> datetime | None:
         return None
     seconds = int(text) / 1000 if int(text) >= FIRST_MILLISECOND else int(text)
     return datetime.fromtimestamp(seconds, UTC) if seconds <= _LAST_SECOND else None
-
-
-def picked(fields: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """Return what is told under these names of theirs, by our names."""
-    return {ours: fields[theirs] for theirs, ours in names.items() if fields.get(theirs) not in (None, "")}
 
 
 def _query(request: Request) -> dict[str, str]:

@@ -29,6 +29,9 @@ class WhatsAppChannel:
     send_timeout_s = UPLOAD_TIMEOUT_S + TIMEOUT_S + 1.0  # a file first, then the message that shows it
     default_coalesce_s = 1.0
     typing_every_s = 20.0  # WhatsApp hides it after 25: .../whatsapp/typing-indicators, read 2026-11
+    # A number's own limit as long as Meta has not raised it, in and out together; over it Meta says 130429, and the
+    # channel waits: developers.facebook.com/documentation/business-messaging/whatsapp/throughput, read 2026-11.
+    default_rate_per_s = 80.0
     shows = Shows(
         max_text=wire.MAX_TEXT,
         max_attachments=1,

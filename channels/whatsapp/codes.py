@@ -8,12 +8,12 @@ from channels.base import DeliveryStatus, Scope
 from channels.errors import (
     CredentialsRejected,
     OptedOut,
-    OutcomeUnknown,
     OutsideWindow,
     Refused,
     RetryLater,
     SendError,
 )
+from channels.meta.codes import by_status
 from channels.meta.graph import GraphFailure
 
 # developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/messages/status, read 2026-11.
@@ -47,16 +47,13 @@ PAIR_RATE = frozenset({131056})
 FILE_NOT_TAKEN = frozenset({131052, 131053})
 FILE_ATTEMPTS = 2
 
-UNAUTHORIZED, REQUEST_TIMEOUT = 401, 408
-BUSY = frozenset({429, 503})
-
 
 def send_error(failure: GraphFailure, *, attempts: int = 0) -> SendError:
     """Return what an unsuccessful answer means: its code first, then the HTTP status.
 
     ``attempts`` is how often the message has been put off before.
     """
-    return _final(failure) or _later(failure, attempts) or _by_status(failure)
+    return _final(failure) or _later(failure, attempts) or by_status(failure)
 
 
 def _final(failure: GraphFailure) -> SendError | None:
@@ -83,15 +80,3 @@ def _later(failure: GraphFailure, attempts: int) -> SendError | None:
     if code in MESSAGE_LATER | FILE_NOT_TAKEN or (code is not None and failure.transient):
         return RetryLater(said, code=name, retry_after_s=wait_s, channel_wide=False)
     return None
-
-
-def _by_status(failure: GraphFailure) -> SendError:
-    status, said, name = failure.status, failure.message, failure.name
-    if status in BUSY:
-        return RetryLater(said, code=name, retry_after_s=failure.retry_after_s)
-    if status == UNAUTHORIZED:
-        return CredentialsRejected(said, code=name)
-    # An error in a 200 was understood and refused just as one in a 400 was.
-    if status < 500 and status != REQUEST_TIMEOUT:
-        return Refused(said, code=name)
-    return OutcomeUnknown(said, code=name)

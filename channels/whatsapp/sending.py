@@ -59,7 +59,8 @@ async def _file(graph: Graph, phone_number_id: str, url: str) -> dict[str, str]:
         return {"link": url} | ({"filename": name} if (name := filename_of(url)) else {})
     fields = {"messaging_product": "whatsapp", "type": upload.content_type}
     try:
-        answer = await graph.upload(f"{phone_number_id}/media", fields, upload)
+        with own_node():
+            answer = await graph.upload(f"{phone_number_id}/media", fields, upload)
     except OutcomeUnknown as error:  # whether the file is there does not matter: nothing has been said
         raise RetryLater(f"the upload broke off: {error}", code=error.code, channel_wide=False) from error
     media_id = a_text(answer.get("id"))

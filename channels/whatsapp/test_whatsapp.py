@@ -13,6 +13,7 @@ from channels.base import (
     Diagnoses,
     FetchesMedia,
     LooksUp,
+    Paced,
     Parsed,
     Polls,
     Reply,
@@ -76,11 +77,16 @@ def test_ids_may_be_written_as_numbers_and_left_blank() -> None:
     assert (channel.account, channel.settings.business_account_id) == (NUMBER, None)
 
 
+def test_the_platform_says_how_fast_messages_leave() -> None:
+    """A number's own limit, as long as Meta has not raised it."""
+    assert build(Http()).default_rate_per_s == 80
+
+
 def test_a_channel_has_the_rare_abilities() -> None:
-    """It shows typing, fetches media and checks itself; Meta has no log of webhooks to ask."""
+    """It shows typing, fetches media, checks itself and knows its pace; Meta has no log of webhooks to ask."""
     channel = build(Http())
 
-    assert all(isinstance(channel, ability) for ability in (ShowsTyping, FetchesMedia, Diagnoses))
+    assert all(isinstance(channel, ability) for ability in (ShowsTyping, FetchesMedia, Diagnoses, Paced))
     assert not any(isinstance(channel, ability) for ability in (Polls, LooksUp))
     assert (channel.kind, channel.account, channel.name) == ("whatsapp", NUMBER, "whatsapp")
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import structlog
 
-from channels.content import Choice, Content
+from channels.content import Content, offered
 from channels.rendering import numbered
 from gateway.assistant.history import MAX_IMAGES, Entry, File, window
 from gateway.assistant.model import Completion, Image, Model, ModelError, Prompt, ToolCall, ToolOutput, Usage
@@ -281,9 +281,8 @@ def _remembered(message: StoredMessage) -> Remembered:
 
 def _shown(text: str, metadata: Mapping[str, Any]) -> str:
     """Return a message as the model reads it: with the choices that it offers, or with the one that it picks."""
-    offered = tuple(Choice(**choice) for choice in metadata.get("choices") or ())
     picked = (metadata.get("choice") or {}).get("title")
-    said = [text, numbered(offered), f"[chose: {picked}]" if picked and picked != text else ""]
+    said = [text, numbered(offered(metadata)), f"[chose: {picked}]" if picked and picked != text else ""]
     return "\n".join(filter(None, said))
 
 

@@ -192,9 +192,9 @@ def _understand_numbers(entries: Sequence[Entry]) -> Steps[None]:
     asking = [entry for entry in entries if id(entry) in numbers]
     offered = yield from choices.offered_to(entry.thread.id for entry in asking)
     for entry in asking:
-        known = offered.get(entry.thread.id, [])
-        if numbers[id(entry)] <= len(known):
-            entry.choice = Choice(**known[numbers[id(entry)] - 1])
+        known = offered.get(entry.thread.id, ())
+        if 0 < numbers[id(entry)] <= len(known):
+            entry.choice = known[numbers[id(entry)] - 1]
 
 
 def _record(entry: Entry) -> dict[str, Any]:
@@ -296,7 +296,7 @@ def _advance(entry: Entry) -> None:
     if not thread.is_active:
         thread.is_active, thread.mode, thread.assigned_to = True, "bot", None
     if isinstance(event, Echo):
-        thread.take_over(answered=entry.sequence_number)
+        thread.take_over(answered=entry.sequence_number, at=entry.said_at)
         return
     thread.user_messages += 1
     thread.user_name = thread.user_name or event.sender_name

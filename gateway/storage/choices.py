@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
 
+from channels.content import Choice, offered
 from gateway.storage.sql import Steps, load_json, statement
 
 _NUMBER = re.compile(r"\s*#?(\d{1,2})\s*[.)]?\s*")
@@ -27,10 +27,10 @@ def number_in(text: str) -> int | None:
     return int(found.group(1)) if found else None
 
 
-def offered_to(conversation_ids: Iterable[int]) -> Steps[Mapping[int, list[dict[str, Any]]]]:
+def offered_to(conversation_ids: Iterable[int]) -> Steps[Mapping[int, tuple[Choice, ...]]]:
     """Return the choices that each conversation's last message of ours offered."""
     records = [{"id": id_} for id_ in sorted(set(conversation_ids))]
     if not records:
         return {}
     rows = yield OFFERED, records
-    return {row["id"]: (load_json(row["metadata"]) or {}).get("choices") or [] for row in rows}
+    return {row["id"]: offered(load_json(row["metadata"])) for row in rows}
