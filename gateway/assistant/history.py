@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
@@ -66,6 +67,14 @@ def start_of_window(last: int, limit: int) -> int:
     return step * -(-(last - limit) // step)
 
 
+_CONTENT_TYPE = re.compile(r"[\w.+-]{1,64}/[\w.+-]{1,64}", re.ASCII)
+
+
+def _named(file: File) -> str:
+    """Name a file by its type, which is the sender's word and goes into the prompt only where it looks like one."""
+    return f"[attachment: {file.content_type if _CONTENT_TYPE.fullmatch(file.content_type) else 'a file'}]"
+
+
 def _lines(entries: Sequence[Entry]) -> tuple[Line, ...]:
     """Give the newest pictures to their lines; every other file is named in the text."""
     room = MAX_IMAGES
@@ -75,7 +84,7 @@ def _lines(entries: Sequence[Entry]) -> tuple[Line, ...]:
         room -= len(shown)
         # By identity: the same picture may have been sent twice.
         named = [file for file in entry.files if not any(file is other for other in shown)]
-        text = "\n".join(filter(None, [entry.content, *(f"[attachment: {file.content_type}]" for file in named)]))
+        text = "\n".join(filter(None, [entry.content, *map(_named, named)]))
         images = tuple(file.image for file in shown if file.image is not None)
         lines.append(Line(cast("Literal['user', 'assistant', 'agent']", entry.role), text, images))
     return tuple(reversed(lines))

@@ -13,6 +13,7 @@ Importing this module imports no SDK.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
@@ -20,6 +21,10 @@ from typing import Any, Literal, Protocol, Self
 
 # An agent's line reaches the model as an assistant's; these words tell the two apart, and the system prompt names them.
 COLLEAGUE_MARK = "[written by a colleague]"
+_MARK = re.compile(re.escape(COLLEAGUE_MARK), re.IGNORECASE)  # customers may not speak as one
+LINE_SHOWN = 8_000
+"""Characters of one message that the model reads; the transcript has all of it."""
+CUT_MARK = "[…]"
 LOST_IMAGE = "[attachment: an image that could not be read]"
 
 
@@ -107,8 +112,11 @@ class Line:
 
     @property
     def shown_text(self) -> str:
-        """The text with the mark that tells a colleague's words from the model's own."""
-        return f"{COLLEAGUE_MARK} {self.text}" if self.role == "agent" else self.text
+        """The text as the model reads it: cut, and with the mark of a colleague's words where it is one's only."""
+        text = self.text if len(self.text) <= LINE_SHOWN else f"{self.text[:LINE_SHOWN]} {CUT_MARK}"
+        if self.role == "agent":
+            return f"{COLLEAGUE_MARK} {text}"
+        return _MARK.sub("(written by a colleague)", text)
 
 
 @dataclass(frozen=True, slots=True)
