@@ -148,6 +148,8 @@ class Echo:
     attachments: tuple[Attachment, ...] = ()
     sent_at: datetime | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    identity: str | None = None
+    """As on :class:`Inbound`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +172,7 @@ class Edit:
     target_id: str
     """The external id of the message that is meant."""
     text: str
+    sent_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +226,7 @@ class Control:
     account: str
     recipient: str
     ours: bool
+    sent_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +243,8 @@ class Note:
     """What happened, in a word."""
     sent_at: datetime | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    identity: str | None = None
+    """As on :class:`Inbound`."""
 
 
 Event = Inbound | Status | Echo | Watermark | Edit | Revoke | Reaction | Preference | Moved | Control | Note

@@ -29,6 +29,8 @@ ACCEPT_TIMEOUT_S = 5.0
 DRAIN_BATCH = 200
 DRAIN_RETRY_S = (0.2, 5.0)
 ADOPT_EVERY_S = 30.0
+NAMED = 1_000
+"""How many kinds of ignored things are named in the log; the names are a stranger's words."""
 NEVER = datetime.max.replace(tzinfo=UTC)
 
 ACK = Reply(200)
@@ -171,7 +173,7 @@ class Inbox:
 
     def _ignore(self, channel_name: str, event_name: str) -> None:
         self._metrics.ignored.labels(channel_name).inc()
-        if event_name not in self._named:
+        if event_name not in self._named and len(self._named) < NAMED:
             self._named.add(event_name)
             log.info("event_ignored", channel=channel_name, event_name=event_name)
 

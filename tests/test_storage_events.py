@@ -109,6 +109,50 @@ async def test_an_edit_in_the_same_request_as_its_message(storage: Storage) -> N
     assert [m.content for m in await transcript(storage)] == ["at 10"]
 
 
+async def test_an_edit_told_again_or_late_changes_nothing(storage: Storage) -> None:
+    """Platforms deliver more than once and out of order; what came last holds."""
+    last = Edit(US, ANN, "M1", "at 11", NOW)
+    await tell(storage, wrote("M1", "at 9"), last, last, Edit(US, ANN, "M1", "at 10", NOW - SECOND))
+    [conversation] = await storage.conversations()
+    [message] = await transcript(storage)
+
+    assert message.content == "at 11"
+    assert message.meta == {"before_edits": ["at 9"], "edited_at": NOW.isoformat()}
+    assert conversation.amendments == 1
+
+
+async def test_a_message_edited_for_ever_stays_small(storage: Storage) -> None:
+    """The first text is kept, and the last ones."""
+    await tell(storage, wrote("M1", "text 0"), *(Edit(US, ANN, "M1", f"text {n}" + "x" * 4000) for n in range(1, 21)))
+    [message] = await transcript(storage)
+    kept = (message.meta or {})["before_edits"]
+
+    assert [text[:7].strip("x") for text in kept] == ["text 0", *(f"text {n}" for n in range(15, 20))]
+    assert max(map(len, kept)) == 2000
+
+
+async def test_what_is_taken_back_stays_so(storage: Storage) -> None:
+    """Neither an edit that comes late nor the texts before it bring the words back."""
+    await tell(storage, wrote("M1", "at 9"), Edit(US, ANN, "M1", "at 10", NOW), Revoke(US, ANN, "M1"))
+    await tell(storage, Edit(US, ANN, "M1", "at 10", NOW))
+    [message] = await transcript(storage)
+
+    assert (message.content, message.meta) == ("", {"revoked": True})
+
+
+@pytest.mark.parametrize(
+    "change", [Edit(US, "+1666", "M1", "x"), Revoke(US, "+1666", "M1"), Reaction(US, "+1666", "M1", "x")]
+)
+async def test_nobody_changes_what_another_wrote(storage: Storage, change: Event) -> None:
+    """A message is found in its author's own thread only."""
+    await tell(storage, wrote("M1"))
+    result = await tell(storage, change)
+    [message] = await transcript(storage)
+
+    assert result.unknown_changes == 1
+    assert (message.content, message.meta) == ("hi", {})
+
+
 async def test_an_edit_of_nothing_known_is_counted(storage: Storage) -> None:
     """It changes nothing and fails nothing."""
     result = await tell(storage, Edit(US, ANN, "M9", "x"), Revoke(US, ANN, "M9"), Reaction(US, ANN, "M9", "👍"))
@@ -211,6 +255,15 @@ async def test_both_names_in_one_first_request(storage: Storage) -> None:
     assert [m.sequence_number for m in await transcript(storage)] == [1, 2]
 
 
+async def test_every_kind_of_entry_in_one_first_request(storage: Storage) -> None:
+    """What a stranger wrote, what a person of ours answered and what happened are one conversation."""
+    note = Note(US, ANN, "referral:1", "referral", NOW, identity=ANN_ID)
+    echo = Echo(US, ANN, "E1", "Hello", identity=ANN_ID)
+    await tell(storage, wrote("M1"), echo, note, wrote("M2", identity=ANN_ID), wrote("M3", sender=ANN_ID))
+
+    assert [m.sequence_number for m in await transcript(storage)] == [1, 2, 3, 4, 5]
+
+
 async def test_a_number_that_passes_on_brings_no_conversation_along(storage: Storage) -> None:
     """Another person with the same number does not read on in the first one's thread."""
     await tell(storage, wrote("M1", identity=ANN_ID))
@@ -243,6 +296,29 @@ async def test_somebody_who_moves_keeps_everything(storage: Storage) -> None:
     assert (conversation.address, conversation.identity, conversation.user_phone) == ("+1777", "US.9", "+1777")
     assert (delivery.recipient, delivery.status) == ("+1777", "queued")
     assert [m.sequence_number for m in await transcript(storage)] == [1, 2, 3, 4]
+
+
+async def test_the_next_owner_of_a_number_is_somebody_else(storage: Storage) -> None:
+    """They have a conversation of their own, and what the one before wanted is not theirs."""
+    await tell(storage, wrote("M1", "STOP", consent=Consent.OPT_OUT))
+    await tell(storage, Moved(US, ANN, "+1777"))
+    await tell(storage, wrote("M2"))
+    composed = await storage.run(Compose("sms", "whatsapp", ANN, said("x"), NOW))
+    found = {row.address: row.total_messages for row in await storage.conversations()}
+
+    assert composed.refused is None
+    assert found == {"+1777": 1, ANN: 2}
+
+
+async def test_what_is_on_its_way_follows_somebody_who_moves(storage: Storage) -> None:
+    """Should the call be made again, it goes to the new address."""
+    await tell(storage, wrote("M1"))
+    await storage.run(Compose("sms", "whatsapp", ANN, said("soon"), NOW))
+    await take(storage)
+    await tell(storage, Moved(US, ANN, "+1777"))
+    [delivery] = await storage.deliveries()
+
+    assert delivery.recipient == "+1777"
 
 
 async def test_an_opt_out_moves_along(storage: Storage) -> None:
@@ -292,12 +368,32 @@ async def test_a_thread_that_another_app_has_is_not_talked_into(storage: Storage
 
 async def test_a_thread_that_comes_back_is_answered(storage: Storage) -> None:
     """What the other app did not answer waits no longer."""
-    await tell(storage, wrote("M1"), Control(US, ANN, ours=False))
+    await tell(storage, wrote("M1"), Control(US, ANN, ours=False, sent_at=NOW - SECOND))
     result = await tell(storage, Control(US, ANN, ours=True))
     [turn] = await claim(storage)
 
     assert result.due_at == NOW
     assert [m.content for m in turn.messages] == ["hi"]
+
+
+async def test_a_hand_over_told_again_undoes_nothing(storage: Storage) -> None:
+    """What came later holds: the thread is the bot's again, and the old word of its loss comes late."""
+    lost = Control(US, ANN, ours=False, sent_at=NOW - 2 * SECOND)
+    await tell(storage, wrote("M1"), lost, Control(US, ANN, ours=True, sent_at=NOW - SECOND), lost)
+    [conversation] = await storage.conversations()
+
+    assert conversation.mode == "bot"
+
+
+async def test_a_person_who_answers_keeps_the_thread(storage: Storage) -> None:
+    """That the bot had it before is no news after a person's answer."""
+    passed = Control(US, ANN, ours=True, sent_at=NOW - SECOND)
+    await tell(storage, wrote("M1"), passed)
+    await tell(storage, Echo(US, ANN, "E1", "Ann here", sent_at=NOW))
+    await tell(storage, passed)
+    [conversation] = await storage.conversations()
+
+    assert conversation.mode == "human"
 
 
 async def test_a_person_of_ours_keeps_the_thread(storage: Storage) -> None:
@@ -351,6 +447,26 @@ async def test_an_echo_finds_the_person_by_any_name(storage: Storage) -> None:
 
 
 # --- consent ---------------------------------------------------------------------------------------------------
+
+
+async def test_the_last_word_on_marketing_holds(storage: Storage) -> None:
+    """In one request, under two names, told again and late: what was said last counts, for each name."""
+    await tell(storage, wrote("M1", identity=ANN_ID))
+    stop = Preference(US, ANN, Consent.OPT_OUT, ANN_ID, NOW - 2 * SECOND)
+    start = Preference(US, ANN_ID, Consent.OPT_IN, ANN_ID, NOW - SECOND)
+    await tell(storage, start, stop)
+    await tell(storage, stop)
+    composed = [await storage.run(Compose("sms", "whatsapp", name, said("x"), NOW)) for name in (ANN, ANN_ID)]
+
+    assert [one.refused for one in composed] == [None, None]
+
+
+async def test_a_stranger_who_wants_no_marketing(storage: Storage) -> None:
+    """It holds by the number as by the id, whichever they are written to first."""
+    await tell(storage, Preference(US, ANN, Consent.OPT_OUT, ANN_ID, NOW))
+    composed = [await storage.run(Compose("sms", "whatsapp", name, said("x"), NOW)) for name in (ANN, ANN_ID)]
+
+    assert [one.refused for one in composed] == ["opted_out", "opted_out"]
 
 
 async def test_marketing_is_not_everything(storage: Storage) -> None:

@@ -163,7 +163,7 @@ def _edit(event: Told) -> tuple[Event, ...]:
     text = a_text(event.body.get("text"))
     if not text:
         raise Unreadable("message_edit without text")
-    return (Edit(event.account, event.customer, _target(event), text),)
+    return (Edit(event.account, event.customer, _target(event), text, event.sent_at),)
 
 
 def _target(event: Told) -> str:
@@ -197,11 +197,12 @@ def _watermark(event: Told, status: DeliveryStatus) -> Watermark:
 
 
 def _passed(event: Told) -> tuple[Event, ...]:
-    return (Control(event.account, event.customer, ours=True),)
+    # In standby it tells that somebody else has got the thread.
+    return (Control(event.account, event.customer, ours=not event.standby, sent_at=event.sent_at),)
 
 
 def _taken(event: Told) -> tuple[Event, ...]:
-    return (Control(event.account, event.customer, ours=False),)
+    return (Control(event.account, event.customer, ours=False, sent_at=event.sent_at),)
 
 
 def _requested(event: Told) -> tuple[Event, ...]:

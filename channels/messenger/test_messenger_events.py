@@ -126,7 +126,7 @@ HAPPENED: dict[str, tuple[Event, ...]] = {
     "reaction": (Reaction(PAGE, CUSTOMER, "m_out1", "❤"),),
     "reaction_named": (Reaction(PAGE, CUSTOMER, "m_out1", "😮"),),
     "reaction_removed": (Reaction(PAGE, CUSTOMER, "m_out1", None),),
-    "edit": (Edit(PAGE, CUSTOMER, "m_1", "hi!"),),
+    "edit": (Edit(PAGE, CUSTOMER, "m_1", "hi!", AT),),
     "unsent": (Revoke(PAGE, CUSTOMER, "m_1"),),
     "read": (Watermark(PAGE, CUSTOMER, DeliveryStatus.READ, AT),),
     "read_standby": (Watermark(PAGE, CUSTOMER, DeliveryStatus.READ, AT),),
@@ -145,8 +145,8 @@ HAPPENED: dict[str, tuple[Event, ...]] = {
     "echo_standby": (
         Echo(PAGE, CUSTOMER, "m_h4", "[template] https://www.facebook.com/commerce/update/", (), AT, {"app_id": "42"}),
     ),
-    "pass_thread": (Control(PAGE, CUSTOMER, ours=True),),
-    "take_thread": (Control(PAGE, CUSTOMER, ours=False),),
+    "pass_thread": (Control(PAGE, CUSTOMER, ours=True, sent_at=AT),),
+    "take_thread": (Control(PAGE, CUSTOMER, ours=False, sent_at=AT),),
     "request_thread": (
         note(
             "thread_requested",

@@ -94,6 +94,7 @@ def read_echo(told: Told) -> Event:
         tuple(said.attachments),
         a_time(told.message.get("timestamp")),
         said.metadata,
+        told.person.identity or None,
     )
 
 
@@ -137,7 +138,8 @@ def _edit(told: Told) -> Event:
     target = a_text(told.body.get("original_message_id"))
     if not (edited and target and told.account and told.person.address):
         raise PayloadError("an edit without its message, target, sender or number")
-    return Edit(told.account, told.person.address, target, read_words(edited).text)
+    sent_at = a_time(told.message.get("timestamp"))
+    return Edit(told.account, told.person.address, target, read_words(edited).text, sent_at)
 
 
 def _revoke(told: Told) -> Event:
@@ -184,7 +186,8 @@ def _note(told: Told, name: str) -> Event:
     if not (told.account and told.external_id and told.person.address):
         raise Unreadable(f"{name} without id, sender or number")
     sent_at = a_time(told.message.get("timestamp"))
-    return Note(told.account, told.person.address, told.external_id, name, sent_at, plain(told.body))
+    identity = told.person.identity or None
+    return Note(told.account, told.person.address, told.external_id, name, sent_at, plain(told.body), identity)
 
 
 READERS: Mapping[str, Callable[[Told], Event]] = {

@@ -92,4 +92,4 @@ def read_handover(account: str, value: Mapping[str, Any]) -> Event:
     customer = address_of(next(iter(parties.values()), ""))
     if not account or not customer:
         raise Unreadable(f"{kind} of nobody")
-    return Control(account, customer, HANDOVERS[kind])
+    return Control(account, customer, HANDOVERS[kind], a_time(value.get("timestamp")))

@@ -229,8 +229,8 @@ def status(word: DeliveryStatus, **changes: Any) -> Status:
     return Status(NUMBER, word, **({"external_id": "wamid.OUT0001", "delivery_id": "our-uuid"} | changes))
 
 
-def echo(text: str, *attachments: Attachment, recipient: str = CUSTOMER) -> Echo:
-    return Echo(NUMBER, recipient, "wamid.ECHO1", text, attachments, AT)
+def echo(text: str, *attachments: Attachment, recipient: str = CUSTOMER, identity: str | None = None) -> Echo:
+    return Echo(NUMBER, recipient, "wamid.ECHO1", text, attachments, AT, identity=identity)
 
 
 def failed(code: str | None, message: str | None, **changes: Any) -> Status:
@@ -251,10 +251,10 @@ EVENTS: dict[str, Event] = {
     "reaction": Reaction(NUMBER, CUSTOMER, "wamid.OUT0001", "👍"),
     "unreaction": Reaction(NUMBER, CUSTOMER, "wamid.OUT0001", None),
     "reaction_removed_lately": Reaction(NUMBER, CUSTOMER, "wamid.OUT0001", None),
-    "edit": Edit(NUMBER, CUSTOMER, "wamid.IN0000", "fixed"),
-    "edit_caption": Edit(NUMBER, CUSTOMER, "wamid.IN0000", "fixed"),
+    "edit": Edit(NUMBER, CUSTOMER, "wamid.IN0000", "fixed", AT),
+    "edit_caption": Edit(NUMBER, CUSTOMER, "wamid.IN0000", "fixed", AT),
     "revoke": Revoke(NUMBER, CUSTOMER, "wamid.IN0000"),
-    "request_welcome": Note(NUMBER, CUSTOMER, "wamid.IN0001", "request_welcome", AT),
+    "request_welcome": Note(NUMBER, CUSTOMER, "wamid.IN0001", "request_welcome", AT, identity=USER_ID),
     # numbers and ids that change
     "system_number": Moved(NUMBER, CUSTOMER, NEW_NUMBER, NEW_ID),
     "system_customer_changed": Moved(NUMBER, CUSTOMER, NEW_NUMBER),
@@ -283,13 +283,13 @@ EVENTS: dict[str, Event] = {
     # who else answers
     "echo_text": echo("I am on my way"),
     "echo_image": echo("Done", Attachment("whatsapp-media:9013", "image/jpeg")),
-    "echo_to_user_id": echo("I am on my way", recipient=USER_ID),
+    "echo_to_user_id": echo("I am on my way", recipient=USER_ID, identity=USER_ID),
     "echo_other_app": echo("Which day?"),
     "echo_ours": Status(NUMBER, DeliveryStatus.SENT, "wamid.ECHO1", DELIVERY_ID),
-    "standby_echo": echo("We open at nine"),
-    "handover_passed": Control(NUMBER, CUSTOMER, ours=True),
-    "handover_taken": Control(NUMBER, CUSTOMER, ours=False),
-    "handover_of_user_id": Control(NUMBER, USER_ID, ours=False),
+    "standby_echo": echo("We open at nine", identity=USER_ID),
+    "handover_passed": Control(NUMBER, CUSTOMER, ours=True, sent_at=AT),
+    "handover_taken": Control(NUMBER, CUSTOMER, ours=False, sent_at=AT),
+    "handover_of_user_id": Control(NUMBER, USER_ID, ours=False, sent_at=AT),
 }
 
 

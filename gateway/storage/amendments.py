@@ -6,23 +6,43 @@ from collections.abc import Sequence
 from typing import Any
 
 from channels.base import Edit, Reaction, Revoke
-from gateway.storage.sql import Steps, load_json, statement
+from gateway.storage.identities import ALIAS_OF
+from gateway.storage.sql import Steps, load_json, lock_in_order, statement
 
 Amendment = Edit | Revoke | Reaction
 
-# A message of theirs is found by its own id, one of ours by its delivery's.
-TARGETS = statement(
-    """
-    SELECT m.id, m.conversation_id, m.role, m.content, m.metadata FROM {r}
-    JOIN conversation_messages AS m ON m.id = COALESCE(
+TEXTS_KEPT = 6
+"""How many former texts of a message are kept: the first and the last ones."""
+TEXT_KEPT = 2_000
+"""Characters of a former text that are kept."""
+EMOJI_KEPT = 64
+"""Characters of a reaction; the longest emoji of Unicode 16 have 10 (https://unicode.org/Public/emoji/16.0/)."""
+
+# A message of theirs is found by its own id, one of ours by its delivery's; nobody reaches into another's thread.
+_TARGET = f"""
+    FROM {{r}} JOIN conversation_messages AS m ON m.id = COALESCE(
         (SELECT own.id FROM conversation_messages AS own
             WHERE own.channel_name = r.channel_name AND own.external_id = r.target_id),
         (SELECT d.message_id FROM deliveries AS d
             WHERE d.channel_name = r.channel_name AND d.external_id = r.target_id ORDER BY d.id LIMIT 1))
-    {lock m}
-    """,
+    JOIN chat_conversations AS c ON c.id = m.conversation_id
+        AND c.thread_key = {ALIAS_OF.format(address="sender")}
+"""
+
+FIND = statement(
+    f"SELECT DISTINCT c.id {_TARGET}",
     channel_name="text",
     target_id="text",
+    sender="text",
+)
+
+LOCK = lock_in_order("chat_conversations", "id", "int")
+
+TARGET = statement(
+    f"SELECT m.id, m.conversation_id, m.role, m.content, m.metadata {_TARGET} {{lock m}}",
+    channel_name="text",
+    target_id="text",
+    sender="text",
 )
 
 AMEND = statement(
@@ -43,32 +63,54 @@ COUNT = statement(
 
 
 def apply_amendments(amendments: Sequence[tuple[str, Amendment]]) -> Steps[list[bool]]:
-    """Apply (channel_name, amendment) in order; returns for each whether its message is known."""
+    """Apply (channel_name, amendment) in order; returns for each whether its author's message is known."""
+    records = [
+        {"channel_name": channel_name, "target_id": amendment.target_id, "sender": amendment.sender}
+        for channel_name, amendment in amendments
+    ]
+    found = yield FIND, records
+    if not found:
+        return [False] * len(records)
+    yield LOCK, [{"id": row["id"]} for row in found]
     known = []
-    for channel_name, amendment in amendments:  # rare, and one may amend what the one before did
-        known.append((yield from _amend(channel_name, amendment)))
+    # They are rare, and one may amend what the one before did.
+    for record, (_, amendment) in zip(records, amendments, strict=True):
+        known.append((yield from _amend(record, amendment)))
     return known
 
 
-def _amend(channel_name: str, amendment: Amendment) -> Steps[bool]:
-    rows = yield TARGETS, [{"channel_name": channel_name, "target_id": amendment.target_id}]
+def _amend(record: dict[str, Any], amendment: Amendment) -> Steps[bool]:
+    rows = yield TARGET, [record]
     if not rows:
         return False
     [row] = rows
-    changed = _changed(row, load_json(row["metadata"]) or {}, amendment)
-    if changed is not None:
-        yield AMEND, [{"id": row["id"], "revoked": isinstance(amendment, Revoke), **changed}]
+    before = row["content"], load_json(row["metadata"]) or {}
+    after = _amended(*before, row["role"], amendment)
+    if after != before:
+        content, metadata = after
+        yield (
+            AMEND,
+            [{"id": row["id"], "content": content, "metadata": metadata, "revoked": isinstance(amendment, Revoke)}],
+        )
         yield COUNT, [{"id": row["conversation_id"]}]
     return True
 
 
-def _changed(row: dict[str, Any], metadata: dict[str, Any], amendment: Amendment) -> dict[str, Any] | None:
-    """Return the message's new content and metadata, or None where nobody but its author may change it."""
+def _amended(content: str, metadata: dict[str, Any], role: str, amendment: Amendment) -> tuple[str, dict[str, Any]]:
+    """Return the message's content and metadata afterwards: the same where nobody may change it, or nothing is new."""
     if isinstance(amendment, Reaction):
-        return {"content": row["content"], "metadata": {**metadata, "reaction": amendment.emoji}}
-    if row["role"] != "user":
-        return None
-    if isinstance(amendment, Revoke):
-        return {"content": "", "metadata": {**metadata, "revoked": True}}
-    before = [*metadata.get("before_edits", ()), row["content"]]
-    return {"content": amendment.text, "metadata": {**metadata, "before_edits": before}}
+        emoji = amendment.emoji
+        if emoji is None and "reaction" not in metadata:
+            return content, metadata
+        return content, {**metadata, "reaction": emoji and emoji[:EMOJI_KEPT]}
+    if role != "user" or metadata.get("revoked"):
+        return content, metadata
+    if isinstance(amendment, Revoke):  # nothing of what they took back is kept
+        kept = {name: value for name, value in metadata.items() if name not in ("before_edits", "edited_at")}
+        return "", {**kept, "revoked": True}
+    edited_at = amendment.sent_at.isoformat() if amendment.sent_at else None
+    if amendment.text == content or (edited_at and edited_at < metadata.get("edited_at", "")):
+        return content, metadata
+    texts: list[str] = [*metadata.get("before_edits", ()), content[:TEXT_KEPT]]
+    edited = {**metadata, "before_edits": texts[:1] + texts[1:][1 - TEXTS_KEPT :]}
+    return amendment.text, edited | ({"edited_at": edited_at} if edited_at else {})

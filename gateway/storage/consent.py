@@ -49,7 +49,9 @@ SET_CONSENT = statement(
         consent_at = CASE WHEN addresses.consent_at > excluded.consent_at THEN addresses.consent_at
             ELSE excluded.consent_at END,
         marketing_opted_out_at = CASE WHEN excluded.opted_out_at IS NULL THEN NULL
-            ELSE addresses.marketing_opted_out_at END
+            ELSE addresses.marketing_opted_out_at END,
+        marketing_said_at = CASE WHEN excluded.opted_out_at IS NULL THEN excluded.consent_at
+            ELSE addresses.marketing_said_at END
     """,
     channel_name="text",
     address="text",
@@ -136,18 +138,30 @@ def _stop(addresses: Sequence[tuple[str, str]]) -> Steps[None]:
         yield CANCEL_WAITING, records
 
 
-SET_MARKETING = statement(
+# Under whatever name they told it, it is asked for by the address that their conversation has.
+CONVERSES_AS = statement(
     f"""
-    INSERT INTO addresses (channel_name, address, marketing_opted_out_at)
-    SELECT r.channel_name, COALESCE((SELECT c.address FROM chat_conversations AS c
-        WHERE c.channel_name = r.channel_name AND c.thread_key = {ALIAS_OF.format(address="address")}), r.address),
-        r.opted_out_at
-    FROM {{r}} WHERE TRUE ORDER BY r.channel_name, r.address
-    ON CONFLICT (channel_name, address) DO UPDATE SET marketing_opted_out_at = excluded.marketing_opted_out_at
+    SELECT r.channel_name, r.address, c.address AS known_as FROM {{r}} JOIN chat_conversations AS c
+    ON c.channel_name = r.channel_name AND c.thread_key = {ALIAS_OF.format(address="address")}
+    """,
+    channel_name="text",
+    address="text",
+)
+
+# A word that is older than the last one is no news.
+SET_MARKETING = statement(
+    """
+    INSERT INTO addresses (channel_name, address, marketing_opted_out_at, marketing_said_at)
+    SELECT r.channel_name, r.address, r.opted_out_at, r.said_at FROM {r} WHERE TRUE
+    ORDER BY r.channel_name, r.address
+    ON CONFLICT (channel_name, address) DO UPDATE SET marketing_opted_out_at = excluded.marketing_opted_out_at,
+        marketing_said_at = excluded.marketing_said_at
+    WHERE addresses.marketing_said_at IS NULL OR addresses.marketing_said_at <= excluded.marketing_said_at
     """,
     channel_name="text",
     address="text",
     opted_out_at="time",
+    said_at="time",
 )
 
 
@@ -161,25 +175,41 @@ def refused(said: Sequence[tuple[str, str, datetime, Scope]]) -> Steps[None]:
         records = [{"channel_name": n, "address": a, "opted_out_at": at} for (n, a), at in everything.items()]
         rows = yield REFUSE, records
         yield from _stop([(row["channel_name"], row["address"]) for row in rows])
-    yield from _set_marketing({(name, address): at for name, address, at, scope in said if scope is Scope.MARKETING})
+    yield from _set_marketing([(name, a, Word.OPT_OUT, at) for name, a, at, scope in said if scope is Scope.MARKETING])
 
 
 def record_preferences(told: Sequence[tuple[str, Preference, datetime]]) -> Steps[None]:
     """Keep what customers told the platform about messages that we begin: (channel, preference, when)."""
     yield from _set_marketing(
-        {
-            (name, preference.identity or preference.sender): at if preference.consent is Word.OPT_OUT else None
-            for name, preference, at in told
-        }
+        [
+            (channel_name, name, preference.consent, at)
+            for channel_name, preference, at in told
+            for name in (preference.sender, preference.identity)
+            if name
+        ]
     )
 
 
-def _set_marketing(opted_out: Mapping[tuple[str, str], datetime | None]) -> Steps[None]:
-    if opted_out:
-        yield (
-            SET_MARKETING,
-            [
-                {"channel_name": name, "address": address, "opted_out_at": at}
-                for (name, address), at in opted_out.items()
-            ],
-        )
+def _set_marketing(said: Sequence[tuple[str, str, Word, datetime]]) -> Steps[None]:
+    """Set what each (channel, address) said last, for the address that they converse as too."""
+    if not said:
+        return
+    names = dict.fromkeys((channel_name, address) for channel_name, address, _, _ in said)
+    rows = yield CONVERSES_AS, [{"channel_name": name, "address": address} for name, address in names]
+    known_as = {(row["channel_name"], row["address"]): row["known_as"] for row in rows}
+    last: dict[tuple[str, str], tuple[Word, datetime]] = {}
+    for channel_name, address, word, at in sorted(said, key=lambda one: one[3]):
+        for name in (address, known_as.get((channel_name, address), address)):
+            last[channel_name, name] = word, at
+    yield (
+        SET_MARKETING,
+        [
+            {
+                "channel_name": channel_name,
+                "address": address,
+                "opted_out_at": at if word is Word.OPT_OUT else None,
+                "said_at": at,
+            }
+            for (channel_name, address), (word, at) in last.items()
+        ],
+    )

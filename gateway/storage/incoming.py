@@ -34,14 +34,29 @@ class Incoming:
         """What makes its conversation one; a status has none, it means a delivery."""
         return ThreadKey(self.channel_name, _key(self.event))
 
+    @property
+    def person(self) -> tuple[str, str | None]:
+        """The customer's address, and the platform's own lasting id of them where it came along."""
+        event = self.event
+        assert isinstance(event, Inbound | Echo | Note)
+        return event.recipient if isinstance(event, Echo) else event.sender, event.identity
+
+
+def phone_in(kind: str, address: str) -> str | None:
+    """Return the number in an address, where the kind's addresses are numbers."""
+    number = address.removeprefix("whatsapp:")
+    return number if kind == "sms" or (kind == "whatsapp" and number.startswith("+")) else None
+
 
 def _key(event: Event) -> str:
     match event:
         case Inbound():
             return event.thread_key or event.identity or event.sender
-        case Preference():
+        case Echo():
+            return event.identity or event.recipient
+        case Note() | Preference():
             return event.identity or event.sender
-        case Echo() | Control() | Watermark():
+        case Control() | Watermark():
             return event.recipient
         case Status():
             raise ValueError("a status belongs to a delivery, not to a thread")

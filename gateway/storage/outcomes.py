@@ -78,9 +78,9 @@ class SettleDelivery(Operation[bool]):
                 if o.id in settled and o.opted_out is not None
             ]
         )
-        yield from identities.add_aliases(
+        yield from identities.add_recipients(
             [
-                (settled[o.id]["channel_name"], o.recipient, settled[o.id]["recipient"])
+                (settled[o.id]["conversation_id"], o.recipient)
                 for o in operations
                 if o.id in settled and o.recipient is not None
             ]
@@ -148,7 +148,7 @@ SETTLE = statement(
         attempts = d.attempts + r.counted, resends = d.resends + r.resent,
         remark = COALESCE(r.remark, d.remark), lease_owner = NULL, lease_expires_at = NULL
     FROM {r} WHERE d.id = r.id AND d.lease_owner = r.lease_owner
-    RETURNING {d.}id, {d.}status, {d.}message_id, {d.}part, {d.}channel_name, {d.}recipient
+    RETURNING {d.}id, {d.}status, {d.}message_id, {d.}part, {d.}channel_name, {d.}recipient, {d.}conversation_id
     """,
     id="text",
     lease_owner="text",

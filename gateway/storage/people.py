@@ -151,25 +151,31 @@ CLOSE = statement(
 )
 
 
+# A redelivery, and what overtook it, must not undo what a person has done since.
+_IS_NEWS = "(c.control_at IS NULL OR c.control_at < r.at)"
+
 # Another app of the platform has the customer: a person may sit behind it, and the bot is silent.
 LOSE_CONTROL = statement(
     f"""
-    UPDATE chat_conversations AS c SET mode = 'human', due_at = NULL, {_FENCED}
+    UPDATE chat_conversations AS c SET mode = 'human', due_at = NULL, control_at = r.at, {_FENCED}
     FROM {{r}} WHERE c.channel_name = r.channel_name AND c.mode <> 'human'
-    AND c.thread_key = {ALIAS_OF.format(address="recipient")} RETURNING {_SPEAKER}
+    AND c.thread_key = {ALIAS_OF.format(address="recipient")} AND {_IS_NEWS} RETURNING {_SPEAKER}
     """,
     channel_name="text",
     recipient="text",
+    at="time",
 )
 
 # It comes back to the bot, unless somebody of ours has taken it meanwhile.
 GAIN_CONTROL = statement(
     f"""
-    SELECT c.conversation_id FROM chat_conversations AS c JOIN {{r}} ON c.channel_name = r.channel_name
-    AND c.thread_key = {ALIAS_OF.format(address="recipient")} WHERE c.mode = 'human' AND c.assigned_to IS NULL
+    UPDATE chat_conversations AS c SET control_at = r.at
+    FROM {{r}} WHERE c.channel_name = r.channel_name AND c.mode = 'human' AND c.assigned_to IS NULL
+    AND c.thread_key = {ALIAS_OF.format(address="recipient")} AND {_IS_NEWS} RETURNING {{c.}}conversation_id
     """,
     channel_name="text",
     recipient="text",
+    at="time",
 )
 
 
@@ -177,7 +183,8 @@ def apply_controls(controls: Sequence[tuple[str, Control, datetime]]) -> Steps[l
     """Hand conversations over as the platform says; returns for each when a turn is due that was not before."""
     due: list[datetime | None] = []
     for channel_name, control, now in controls:  # rare, and each sees what the one before did
-        record = {"channel_name": channel_name, "recipient": control.recipient}
+        at = min(control.sent_at or now, now)
+        record = {"channel_name": channel_name, "recipient": control.recipient, "at": at}
         if control.ours:
             rows = yield GAIN_CONTROL, [record]
             resumed = yield from Resume.apply([Resume(row["conversation_id"], now) for row in rows])

@@ -51,6 +51,8 @@ class Address(SQLModel, table=True):
     """When they last said whether they want messages: what they said before that changes nothing any more."""
     marketing_opted_out_at: datetime | None = None
     """When they told the platform that they want no message that we begin; answers stay welcome."""
+    marketing_said_at: datetime | None = None
+    """When they last told the platform either way."""
 
 
 class Alias(SQLModel, table=True):
@@ -117,6 +119,8 @@ class Conversation(SQLModel, table=True):
     """The platform's own lasting id of the person, where it has one."""
     customer_wrote_at: datetime | None = None
     """When the customer last wrote: some platforms let us answer freely only for a time."""
+    control_at: datetime | None = None
+    """When somebody else was last seen to have the thread, or to have given it back: what is older is no news."""
     amendments: int = 0
     """How often messages of the transcript were changed after they were stored; whoever remembers them looks here."""
 

@@ -11,7 +11,7 @@ from typing import Any
 from channels.base import Echo, Inbound, Note
 from gateway.storage import consent, identities
 from gateway.storage.consent import UNSAID, Consent
-from gateway.storage.incoming import Incoming, ThreadKey
+from gateway.storage.incoming import Incoming, ThreadKey, phone_in
 from gateway.storage.sql import Steps, statement
 
 
@@ -39,6 +39,7 @@ class Thread:
     fence: int
     last_activity_at: datetime
     customer_wrote_at: datetime | None
+    control_at: datetime | None
     consent: Consent = UNSAID
     taken_over: bool = False
 
@@ -63,8 +64,9 @@ class Thread:
         self.due_at = self.due_cap_at = None
         self.fence += 1
 
-    def take_over(self, *, answered: int) -> None:
-        """Hand the conversation to the person who just wrote."""
+    def take_over(self, *, answered: int, at: datetime) -> None:
+        """Hand the conversation to the person who wrote at that time."""
+        self.control_at = max(self.control_at or at, at)
         self.taken_over = self.taken_over or self.mode != "human"
         self.mode = "human"
         self.drop_waiting(answered=answered)
@@ -73,7 +75,7 @@ class Thread:
 _LOCKED = """
     c.id, c.channel_name, c.thread_key, c.mode, c.assigned_to, c.is_active, c.user_name, c.address, c.account,
     c.total_messages, c.user_messages, c.answered_sequence, c.last_user_sequence, c.input_sequence, c.coalesce_ms,
-    c.due_at, c.due_cap_at, c.fence, c.last_activity_at, c.customer_wrote_at
+    c.due_at, c.due_cap_at, c.fence, c.last_activity_at, c.customer_wrote_at, c.control_at
 """
 
 LOCK = statement(
@@ -144,7 +146,7 @@ SAVE = statement(
         user_messages = r.user_messages, answered_sequence = r.answered_sequence,
         last_user_sequence = r.last_user_sequence, input_sequence = r.input_sequence, coalesce_ms = r.coalesce_ms,
         due_at = r.due_at, due_cap_at = r.due_cap_at, last_activity_at = r.last_activity_at,
-        customer_wrote_at = r.customer_wrote_at,
+        customer_wrote_at = r.customer_wrote_at, control_at = r.control_at,
         lease_owner = CASE WHEN r.fence > c.fence THEN NULL ELSE c.lease_owner END,
         lease_expires_at = CASE WHEN r.fence > c.fence THEN NULL ELSE c.lease_expires_at END,
         turn_attempts = CASE WHEN r.fence > c.fence THEN 0 ELSE c.turn_attempts END,
@@ -167,6 +169,7 @@ SAVE = statement(
     due_cap_at="time",
     last_activity_at="time",
     customer_wrote_at="time",
+    control_at="time",
     fence="int",
 )
 
@@ -198,7 +201,12 @@ def find_or_make(arriving: Sequence[tuple[Incoming, datetime]]) -> Steps[dict[Th
     missing = {key: first[key] for key in first if key not in found}
     if missing:
         adopted = yield from identities.adopt(missing)
-        yield from _make({key: arrived for key, arrived in missing.items() if key not in adopted})
+        named = identities.named_by([incoming for incoming, _ in arriving])
+        yield from _make({k: arrived for k, arrived in missing.items() if k not in adopted and k not in named})
+        if named & missing.keys():  # they came without the lasting id that came beside them
+            made = yield from _lock(first)
+            keys = {key: thread.thread_key for key, thread in made.items()}
+            yield from identities.note_senders([incoming for incoming, _ in arriving], keys)
         # Whether we made them or another process was faster, they are there now. All are locked again, in id order.
         found = yield from _lock(first)
     # Only now: a row that was waited for may have been locked by somebody who said STOP.
@@ -266,12 +274,12 @@ def _new_conversation(incoming: Incoming, created_at: datetime) -> dict[str, Any
     return new_conversation(
         incoming.channel_name,
         incoming.kind,
-        event.recipient if isinstance(event, Echo) else event.sender,
+        incoming.person[0],
         created_at,
         thread_key=incoming.thread.key,
         account=event.account,
         user_name=event.sender_name if isinstance(event, Inbound) else None,
-        identity=event.identity if isinstance(event, Inbound) else None,
+        identity=event.identity,
     )
 
 
@@ -295,17 +303,11 @@ def new_conversation(
         "address": address,
         "account": account,
         "user_name": user_name,
-        "user_phone": _phone(kind, address),
+        "user_phone": phone_in(kind, address),
         "user_email": address if kind == "email" else None,
         "identity": identity,
         "created_at": created_at,
     }
-
-
-def _phone(kind: str, address: str) -> str | None:
-    """Return the number in an address, where the kind's addresses are numbers."""
-    number = address.removeprefix("whatsapp:")
-    return number if kind == "sms" or (kind == "whatsapp" and number.startswith("+")) else None
 
 
 def save(threads: Sequence[Thread]) -> Steps[None]:

@@ -17,7 +17,10 @@ JSON = sa.JSON().with_variant(postgresql.JSONB(astext_type=sa.Text()), "postgres
 
 # A table that exists may hold rows: what is new and must not be NULL has a default for them.
 NEW: dict[str, list[sa.Column[Any]]] = {
-    "addresses": [sa.Column("marketing_opted_out_at", UTCDateTime(), nullable=True)],
+    "addresses": [
+        sa.Column("marketing_opted_out_at", UTCDateTime(), nullable=True),
+        sa.Column("marketing_said_at", UTCDateTime(), nullable=True),
+    ],
     "channel_states": [
         sa.Column("look_due_at", UTCDateTime(), nullable=True),
         sa.Column("findings", JSON, nullable=True),
@@ -25,6 +28,7 @@ NEW: dict[str, list[sa.Column[Any]]] = {
     "chat_conversations": [
         sa.Column("identity", sa.Text(), nullable=True),
         sa.Column("customer_wrote_at", UTCDateTime(), nullable=True),
+        sa.Column("control_at", UTCDateTime(), nullable=True),
         sa.Column("amendments", sa.Integer(), nullable=False, server_default="0"),
     ],
     "conversation_messages": [sa.Column("asks", sa.Boolean(), nullable=False, server_default=sa.false())],
