@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from channels.base import Consent, Finding, Inbound, Request
+from channels.base import Consent, Echo, Finding, Inbound, Request
 from gateway.cli.dead_letters import _completed
 from gateway.cli.doctor import _show
 from gateway.cli.failures import Misused
@@ -50,7 +50,7 @@ channels:
 """
 NOT_A_ROLE = "is not one of 'all', 'web', 'worker'"
 CONFIG_OPTION = "'--config' (env var: 'FRONTDESK_CONFIG')"
-COMMANDS = ("demo", "chat", "serve", "migrate", "doctor", "send", "conversations", "replay", "dead-letters")
+COMMANDS = ("demo", "chat", "serve", "migrate", "doctor", "send", "conversations", "resume", "replay", "dead-letters")
 
 
 @pytest.fixture
@@ -445,3 +445,36 @@ def test_only_what_shows_itself_is_printed(text: str, keep: str, shown: str) -> 
     """Controls, invisible characters and halves of characters become U+FFFD; letters and spaces stay."""
 
     assert printable(text, keep=keep) == shown
+
+
+# --- resume ----------------------------------------------------------------------------------------------------
+
+
+async def leave_to_a_person(storage: Storage) -> str:
+    """Leave a message to a person who answered elsewhere before it, and return the conversation's id."""
+    await storage.run(OpenChannels(("sms",)))
+    echo, question = Echo(NUMBER, CUSTOMER, "E1", "Ann here"), Inbound(NUMBER, CUSTOMER, "M1", "Open on Monday?")
+    await storage.run(Accept((Incoming("sms", "sms", echo), Incoming("sms", "sms", question)), NOW))
+    [conversation] = await storage.conversations()
+    assert (conversation.mode, conversation.due_at) == ("human", None)
+    return conversation.conversation_id
+
+
+def test_the_bot_speaks_again(migrated):
+    """Whoever answered elsewhere and is done gives the conversation back, and what waits gets its answer."""
+    conversation_id = in_database(migrated, leave_to_a_person)
+    told = frontdesk("resume", conversation_id, cwd=migrated)
+    [conversation] = in_database(migrated, lambda storage: storage.conversations())
+
+    assert told.stdout == "the bot speaks again; a message waits; a running frontdesk serve answers it\n"
+    assert (conversation.mode, conversation.due_at is not None) == ("bot", True)
+
+
+def test_a_conversation_that_is_none_is_not_resumed(migrated):
+    """The line says where the ids are."""
+    refused = frontdesk("resume", "nope", cwd=migrated)
+
+    assert (refused.returncode, refused.stderr) == (
+        1,
+        "frontdesk: there is no conversation nope; see: frontdesk conversations\n",
+    )

@@ -1,4 +1,4 @@
-"""``frontdesk send`` and ``frontdesk conversations``."""
+"""``frontdesk send``, ``frontdesk conversations`` and ``frontdesk resume``."""
 
 from __future__ import annotations
 
@@ -41,6 +41,9 @@ Parameters = Annotated[
 Limit = Annotated[int, typer.Option(min=1, max=1000, help="At most this many, the latest first.")]
 Wanted = Annotated[str | None, typer.Option("--channel", help="Only this channel's name or kind.")]
 KINDS = ("sms", "whatsapp", "facebook_messenger", "email", "website_chat")
+ConversationId = Annotated[
+    str, typer.Argument(metavar="CONVERSATION", help="Which; see: frontdesk conversations --mode human")
+]
 Mode = Annotated[str | None, typer.Option(help="Only this mode: bot, waiting or human.")]
 
 
@@ -48,6 +51,7 @@ def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(send)
     app.command()(conversations)
+    app.command()(resume)
 
 
 def send(
@@ -189,3 +193,20 @@ def _hint(config: Config, wanted: str | None) -> str:
         return ""
     names = ", ".join(config.channels) or "none"
     return f"; no channel is named {wanted}, there are: {names} (kinds: {', '.join(KINDS)})"
+
+
+def resume(conversation: ConversationId, config: ConfigPath = DEFAULT_CONFIG) -> None:
+    """Give a conversation back to the bot, which answers what no person has answered."""
+    complete(_resume(config, conversation.strip()))
+
+
+async def _resume(path: Path, conversation_id: str) -> None:
+    from gateway.clock import utc_now
+    from gateway.storage import Resume
+
+    async with open_storage(load_config(path)) as storage:
+        speaker = await storage.run(Resume(conversation_id, utc_now()))
+    if speaker is None:
+        raise Failed(f"there is no conversation {conversation_id}; see: frontdesk conversations")
+    waits = "a message waits; a running frontdesk serve answers it" if speaker.due_at else "nothing waits for an answer"
+    print(f"the bot speaks again; {waits}")
