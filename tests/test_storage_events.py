@@ -32,6 +32,7 @@ from gateway.storage import (
     Compose,
     FinishTurn,
     Incoming,
+    JournalRound,
     OpenChannels,
     Outcome,
     Resume,
@@ -119,6 +120,32 @@ async def test_an_edit_told_again_or_late_changes_nothing(storage: Storage) -> N
     assert message.content == "at 11"
     assert message.meta == {"before_edits": ["at 9"], "edited_at": NOW.isoformat()}
     assert conversation.amendments == 1
+
+
+async def test_a_running_turn_begins_again_with_the_new_words(storage: Storage) -> None:
+    """What it makes of the old ones comes too late; a reaction disturbs nobody."""
+    await tell(storage, wrote("M1", "at 9"))
+    [running] = await claim(storage)
+    await tell(storage, Reaction(US, ANN, "M1", "x"))
+    undisturbed = await claim(storage)
+    await tell(storage, Edit(US, ANN, "M1", "at 10"))
+    late = await finish(storage, running)
+    [again] = await claim(storage)
+
+    assert undisturbed == []
+    assert late is None
+    assert [m.content for m in again.messages] == ["at 10"]
+    assert await finish(storage, again) is not None
+
+
+async def test_a_turn_that_has_acted_is_finished(storage: Storage) -> None:
+    """What it did is not done twice for an edit."""
+    await tell(storage, wrote("M1", "at 9"))
+    [running] = await claim(storage)
+    await storage.run(JournalRound(running.id, running.fence, running.input_sequence, 1, {}, "r1", 5, 5, NOW))
+    await tell(storage, Edit(US, ANN, "M1", "at 10"))
+
+    assert await finish(storage, running) is not None
 
 
 async def test_a_message_edited_for_ever_stays_small(storage: Storage) -> None:

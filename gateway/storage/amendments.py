@@ -39,7 +39,7 @@ FIND = statement(
 LOCK = lock_in_order("chat_conversations", "id", "int")
 
 TARGET = statement(
-    f"SELECT m.id, m.conversation_id, m.role, m.content, m.metadata {_TARGET} {{lock m}}",
+    f"SELECT m.id, m.conversation_id, m.sequence_number, m.role, m.content, m.metadata {_TARGET} {{lock m}}",
     channel_name="text",
     target_id="text",
     sender="text",
@@ -59,6 +59,19 @@ AMEND = statement(
 
 COUNT = statement(
     "UPDATE chat_conversations AS c SET amendments = c.amendments + 1 FROM {r} WHERE c.id = r.id", id="int"
+)
+
+# A turn that is answering the old words begins again, unless it has done something already.
+RESTART = statement(
+    """
+    UPDATE chat_conversations AS c SET fence = c.fence + 1, input_sequence = NULL, lease_owner = NULL,
+        lease_expires_at = NULL, turn_attempts = 0
+    FROM {r} WHERE c.id = r.id AND c.answered_sequence < r.sequence_number AND c.input_sequence >= r.sequence_number
+    AND NOT EXISTS (SELECT 1 FROM turn_rounds AS t
+        WHERE t.conversation_id = c.id AND t.input_sequence = c.input_sequence)
+    """,
+    id="int",
+    sequence_number="int",
 )
 
 
@@ -93,6 +106,8 @@ def _amend(record: dict[str, Any], amendment: Amendment) -> Steps[bool]:
             [{"id": row["id"], "content": content, "metadata": metadata, "revoked": isinstance(amendment, Revoke)}],
         )
         yield COUNT, [{"id": row["conversation_id"]}]
+        if after[0] != before[0]:
+            yield RESTART, [{"id": row["conversation_id"], "sequence_number": row["sequence_number"]}]
     return True
 
 
