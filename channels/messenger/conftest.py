@@ -8,7 +8,8 @@ import pytest
 
 from channels.http import Http
 from channels.messenger.channel import MessengerChannel
-from channels.messenger.test_doubles import GraphServer, build
+from channels.messenger.test_doubles import build
+from channels.meta.test_doubles import GraphServer
 
 
 @pytest.fixture

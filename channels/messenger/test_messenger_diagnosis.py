@@ -12,8 +12,9 @@ from channels.base import Finding
 from channels.http import Http
 from channels.messenger.channel import MessengerChannel
 from channels.messenger.diagnosis import FIELDS
-from channels.messenger.test_doubles import APP, PAGE, SECRET, TOKEN, WEBHOOK, GraphServer, build, error
+from channels.messenger.test_doubles import APP, PAGE, SECRET, TOKEN, WEBHOOK, build, error
 from channels.meta.diagnosis import token_findings
+from channels.meta.test_doubles import GraphServer
 
 SUBJECT = "channels.messenger"
 ME = f"/v26.0/{PAGE}"

@@ -21,8 +21,9 @@ from channels.errors import (
 )
 from channels.http import Http
 from channels.messenger.channel import MessengerChannel
-from channels.messenger.test_doubles import HELLO, MESSAGES, GraphServer, build, error
+from channels.messenger.test_doubles import HELLO, MESSAGES, build, error
 from channels.meta.graph import TIMEOUT_S, UPLOAD_TIMEOUT_S
+from channels.meta.test_doubles import GraphServer
 
 CHANNEL_LATER, MESSAGE_LATER = (RetryLater, True, None), (RetryLater, False, None)
 FINAL = (Refused, None, None)

@@ -9,7 +9,7 @@ from channels.errors import MediaLater, MediaRefused
 from channels.http import Http
 from channels.messenger.channel import MessengerChannel
 from channels.messenger.media import _is_metas
-from channels.messenger.test_doubles import GraphServer
+from channels.meta.test_doubles import GraphServer
 
 BASE = "https://graph.facebook.com"
 

@@ -34,11 +34,11 @@ from channels.messenger.test_doubles import (
     SENT,
     TOKEN,
     UPLOADS,
-    GraphServer,
     build,
     error,
 )
 from channels.messenger.window import ANYTHING_S, BY_A_PERSON_S
+from channels.meta.test_doubles import GraphServer
 from channels.rendering import parts_of
 
 LATE = replace(HELLO, by_person=True, silent_s=3 * 24 * 3600.0)

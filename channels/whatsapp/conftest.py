@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from channels.http import Http
+from channels.meta.test_doubles import GraphServer
 from channels.whatsapp.channel import WhatsAppChannel
-from channels.whatsapp.test_doubles import GraphServer, build
+from channels.whatsapp.test_doubles import build
 
 
 @pytest.fixture

@@ -19,8 +19,9 @@ from channels.errors import (
     RetryLater,
     SendError,
 )
+from channels.meta.test_doubles import GraphServer
 from channels.whatsapp.channel import WhatsAppChannel
-from channels.whatsapp.test_doubles import CUSTOMER, MESSAGES, GraphServer, error
+from channels.whatsapp.test_doubles import CUSTOMER, MESSAGES, error
 
 HELLO = Outbound("d-1", CUSTOMER, Content("Hello"), silent_s=5.0)
 

@@ -8,8 +8,9 @@ import pytest
 
 from channels.base import Finding
 from channels.http import Http
+from channels.meta.test_doubles import GraphServer
 from channels.whatsapp.channel import WhatsAppChannel
-from channels.whatsapp.test_doubles import ACCOUNT, APP, NUMBER, TOKEN, WEBHOOK, GraphServer, build, error
+from channels.whatsapp.test_doubles import ACCOUNT, APP, NUMBER, TOKEN, WEBHOOK, build, error
 
 SUBJECT = "channels.whatsapp"
 ME = f"/v26.0/{NUMBER}"

@@ -11,8 +11,9 @@ import pytest
 from channels.base import Media
 from channels.errors import MediaLater, MediaRefused
 from channels.http import Http
+from channels.meta.test_doubles import GraphServer
 from channels.whatsapp.channel import WhatsAppChannel
-from channels.whatsapp.test_doubles import NUMBER, TOKEN, GraphServer, error
+from channels.whatsapp.test_doubles import NUMBER, TOKEN, error
 
 FILE = "whatsapp-media:9001"
 PLACE = "/v26.0/9001"

@@ -14,20 +14,10 @@ from channels.base import Outbound, Receipt
 from channels.content import Choice, Content, Link, Location, Template
 from channels.errors import CredentialsRejected, OutcomeUnknown, OutsideWindow, Refused, RetryLater
 from channels.http import Http, Upload
+from channels.meta.test_doubles import GraphServer
 from channels.rendering import parts_of
 from channels.whatsapp.channel import WhatsAppChannel
-from channels.whatsapp.test_doubles import (
-    CUSTOMER,
-    MESSAGES,
-    SECRET,
-    SENT,
-    TOKEN,
-    UPLOADS,
-    USER_ID,
-    GraphServer,
-    build,
-    error,
-)
+from channels.whatsapp.test_doubles import CUSTOMER, MESSAGES, SECRET, SENT, TOKEN, UPLOADS, USER_ID, build, error
 from channels.window import OPEN_S
 
 HELLO = Outbound("d-1", CUSTOMER, Content("Grüße & so [1] 👋"), silent_s=5.0)
