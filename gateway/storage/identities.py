@@ -14,6 +14,7 @@ from typing import Any
 from channels.base import Moved
 from gateway.storage.incoming import Incoming, ThreadKey, phone_in
 from gateway.storage.sql import Steps, statement
+from gateway.storage.tables import OPEN_OR_DEAD
 
 ALIAS_OF = """
     COALESCE((SELECT i.thread_key FROM aliases AS i JOIN chat_conversations AS x
@@ -66,6 +67,9 @@ FIND_MOVING = statement(
     channel_name="text",
     sender="text",
 )
+
+MOVED = "moved:"
+"""What the key of somebody who has moved begins with; no address does."""
 
 # The key becomes one that is nobody's address: the old address may be somebody else's tomorrow.
 MOVE = statement(
@@ -136,10 +140,11 @@ READDRESS = statement(
     new_sender="text",
 )
 
+# Said in the words of its partial index, which is not used otherwise; a retry goes to the new address too.
 READDRESS_FAILED = statement(
-    """
-    UPDATE deliveries AS d SET recipient = r.new_sender FROM {r} WHERE d.conversation_id = r.id
-    AND d.status = 'failed' AND d.status IN ('sending', 'unconfirmed', 'failed')
+    f"""
+    UPDATE deliveries AS d SET recipient = r.new_sender FROM {{r}} WHERE d.conversation_id = r.id
+    AND d.status = 'failed' AND d.{OPEN_OR_DEAD}
     """,
     id="int",
     new_sender="text",
@@ -218,7 +223,7 @@ def _move(channel_name: str, moved: Moved) -> Steps[bool]:
     if not rows or moved.sender == moved.new_sender:
         return bool(rows)
     [row] = rows
-    old_key, new_key = row["thread_key"], f"moved:{row['conversation_id']}"
+    old_key, new_key = row["thread_key"], MOVED + row["conversation_id"]
     record |= {"id": row["id"], "old_key": old_key, "new_key": new_key}
     record["user_phone"] = phone_in(row["channel"], moved.new_sender)
     yield MOVE_CONSENT, [record]
@@ -229,7 +234,7 @@ def _move(channel_name: str, moved: Moved) -> Steps[bool]:
     yield READDRESS, [record]
     yield READDRESS_FAILED, [record]
     # A lasting id is nobody else's ever; an address may be.
-    lasting = (old_key,) if old_key != moved.sender and not old_key.startswith("moved:") else ()
+    lasting = (old_key,) if old_key != moved.sender and not old_key.startswith(MOVED) else ()
     known = filter(None, (moved.new_sender, moved.identity, *lasting))
     yield from add_aliases([(channel_name, address, new_key) for address in known])
     return True

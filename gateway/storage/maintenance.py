@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from gateway.storage.sql import Steps, load_json, statement
+from gateway.storage.tables import OPEN_OR_DEAD
 from gateway.storage.writer import OneByOne, Operation
 
 
@@ -61,10 +62,10 @@ FREE_TURNS = statement(
 )
 
 UNCONFIRM = statement(
-    """
+    f"""
     UPDATE deliveries AS d SET status = 'unconfirmed', unconfirmed_at = r.now, lease_owner = NULL,
         lease_expires_at = NULL, attempts = d.attempts + 1
-    FROM {r} WHERE d.status = 'sending' AND d.status IN ('sending', 'unconfirmed', 'failed') RETURNING {d.}id
+    FROM {{r}} WHERE d.status = 'sending' AND d.{OPEN_OR_DEAD} RETURNING {{d.}}id
     """,
     now="time",
 )
