@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from typing import Literal
@@ -10,8 +12,9 @@ from urllib.parse import urlsplit
 import structlog
 
 from gateway.assistant.api import Api, Ask
+from gateway.assistant.breaker import CIRCUIT_OPEN, Breaker
 from gateway.assistant.chat import ChatApi
-from gateway.assistant.model import Completion, Model, ModelError, ModelLifetime, Prompt
+from gateway.assistant.model import Completion, ModelError, ModelLifetime, Prompt
 from gateway.assistant.openai_model import OpenAIModel
 from gateway.assistant.responses import ResponsesApi
 from gateway.assistant.server import Patience, Server
@@ -20,18 +23,20 @@ from gateway.config import AssistantConfig
 log = structlog.get_logger(__name__)
 
 
-def build_model(config: AssistantConfig, patience: Patience | None = None) -> Model:
+def build_model(
+    config: AssistantConfig, patience: Patience | None = None, *, monotonic: Callable[[], float] = time.monotonic
+) -> OpenAIModel | FallbackModel:
     """Return the configured model; nothing is opened before its first call.
 
     Its deadline is two attempts long unless ``patience`` says otherwise.
     """
     patience = patience or Patience(timeout_s=config.timeout_s, deadline_s=2 * config.timeout_s)
-    server = Server(config.base_url, config.api_key.get_secret_value(), patience)
+    server = Server(config.base_url, config.api_key.get_secret_value(), patience, monotonic=monotonic)
     api = choose_api(config.api, config.base_url)
 
     def model_named(name: str) -> OpenAIModel:
         ask = Ask(name, config.reasoning_effort, config.verbosity, config.max_output_tokens)
-        return OpenAIModel(server, api, ask)
+        return OpenAIModel(server, api, ask, monotonic=monotonic)
 
     first = model_named(config.model)
     if config.fallback_model is None:
@@ -50,11 +55,16 @@ def choose_api(wanted: Literal["auto", "responses", "chat"], base_url: str) -> A
 
 
 class FallbackModel:
-    """Asks the first model, and the second where the first gives no answer."""
+    """Asks the first model, and the second where the first gives no answer, or is not to be asked now."""
 
-    def __init__(self, first: Model, second: Model) -> None:
+    def __init__(self, first: OpenAIModel, second: OpenAIModel) -> None:
         self._first = first
         self._second = second
+
+    @property
+    def breakers(self) -> tuple[Breaker, ...]:
+        """The circuits of both, each once: they share their server's."""
+        return tuple(dict.fromkeys((*self._first.breakers, *self._second.breakers)))
 
     async def complete(self, prompt: Prompt) -> Completion:
         """Ask the first that answers.
@@ -65,7 +75,9 @@ class FallbackModel:
         try:
             return await self._first.complete(prompt)
         except ModelError as error:
-            log.warning("model_fallback", error=type(error).__name__, code=error.code, request_id=error.request_id)
+            if error.code != CIRCUIT_OPEN:  # told once, when it opened
+                kind = type(error).__name__
+                log.warning("model_fallback", error=kind, code=error.code, request_id=error.request_id)
             try:
                 completion = await self._second.complete(prompt)
             except ModelError as second:

@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 
 from gateway.assistant.api import Answer, Api, Ask
+from gateway.assistant.breaker import Breaker, judge_completion
 from gateway.assistant.failures import RequestRefused
 from gateway.assistant.families import fit_effort, lower_effort
 from gateway.assistant.guard import Guard
@@ -40,14 +41,32 @@ class OpenAIModel:
         self._api = api
         self._ask = replace(ask, effort=fit_effort(ask.model, ask.effort) if ask.effort else None)
         self._guard = Guard()
+        self._breaker = Breaker(f"{ask.model} at {server.base_url}", judge_completion, monotonic)
         self._monotonic = monotonic
+
+    @property
+    def breakers(self) -> tuple[Breaker, ...]:
+        """The circuits that a call goes through: the model's own, and its server's."""
+        return (self._breaker, self._server.breaker)
 
     async def complete(self, prompt: Prompt) -> Completion:
         """Ask once; retries and the overall deadline are inside.
 
         Raises:
-            ModelError: one of its subclasses.
+            ModelError: one of its subclasses; ModelUnavailable at once while a circuit is open.
         """
+        with self._breaker.attempt():
+            return await self._complete(prompt)
+
+    async def lifetime(self) -> ModelLifetime | None:
+        """Return when the model will be shut down, or None where its server cannot tell."""
+        return await self._server.lifetime(self._ask.model)
+
+    async def close(self) -> None:
+        """Give back the connections."""
+        await self._server.close()
+
+    async def _complete(self, prompt: Prompt) -> Completion:
         started = self._monotonic()
         deadline_s = self._server.patience.deadline_s
         try:
@@ -68,14 +87,6 @@ class OpenAIModel:
             duration_ms=round((self._monotonic() - started) * 1000),
             refused=answer.refused,
         )
-
-    async def lifetime(self) -> ModelLifetime | None:
-        """Return when the model will be shut down, or None where its server cannot tell."""
-        return await self._server.lifetime(self._ask.model)
-
-    async def close(self) -> None:
-        """Give back the connections."""
-        await self._server.close()
 
     async def _answer(self, prompt: Prompt, deadline: float) -> tuple[Answer, Mapping[str, Any]]:
         """Ask; where nothing is said, ask once more with less thought and more room.

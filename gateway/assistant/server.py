@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import random
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import date
@@ -12,11 +13,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
-from gateway.assistant.failures import Failure, read_failure
+from gateway.assistant.breaker import Breaker, Verdict
+from gateway.assistant.failures import Failure, RequestRefused, read_failure
 from gateway.assistant.model import ModelLifetime, ModelMisconfigured, ModelUnavailable
 
 if TYPE_CHECKING:
-    from openai import AsyncOpenAI
+    from openai import APIError, AsyncOpenAI
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -39,10 +41,18 @@ class Server:
     """The address and key of a server, and the one client that talks to it; opened by the first call."""
 
     def __init__(
-        self, base_url: str, api_key: str, patience: Patience, *, jitter: Callable[[], float] = random.random
+        self,
+        base_url: str,
+        api_key: str,
+        patience: Patience,
+        *,
+        jitter: Callable[[], float] = random.random,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.base_url = base_url
         self.patience = patience
+        self.breaker = Breaker(base_url, _judge_reach, monotonic)
+        """Open while the server cannot be reached at all, whichever of its models is asked."""
         self._api_key = api_key or "none"  # the SDK refuses an empty key, and local servers have none
         self._jitter = jitter
         self._client: AsyncOpenAI | None = None
@@ -53,18 +63,15 @@ class Server:
 
         Raises:
             RequestRefused: the server blames the request.
-            ModelUnavailable: neither attempt was answered.
+            ModelUnavailable: neither attempt was answered, or the server could not be reached a short while ago.
             ModelMisconfigured: the server rejects us.
         """
         client = await self._open()
-        try:
-            return await self._attempt(call, client)
-        except _Failed as failed:
-            await self._wait_to_retry(failed.failure, deadline)
-        try:
-            return await self._attempt(call, client)
-        except _Failed as failed:
-            raise failed.failure.error from failed
+        with self.breaker.attempt():
+            try:
+                return await self._ask_twice(call, client, deadline)
+            except _Failed as failed:
+                raise failed.failure.error from failed
 
     async def lifetime(self, model: str) -> ModelLifetime | None:
         """Return what the server says about a model's end, or None where it says nothing readable."""
@@ -106,6 +113,14 @@ class Server:
             timeout=Timeout(self.patience.timeout_s, connect=self.patience.connect_s),
         )
 
+    async def _ask_twice(self, call: Callable[[AsyncOpenAI], Awaitable[T]], client: AsyncOpenAI, deadline: float) -> T:
+        try:
+            return await self._attempt(call, client)
+        except _Failed as failed:
+            if not await self._wait_to_retry(failed.failure, deadline):
+                raise
+        return await self._attempt(call, client)
+
     async def _attempt(self, call: Callable[[AsyncOpenAI], Awaitable[T]], client: AsyncOpenAI) -> T:
         from openai import APIError
 
@@ -114,31 +129,53 @@ class Server:
             async with asyncio.timeout(self.patience.timeout_s):
                 return await call(client)
         except APIError as error:
-            raise _Failed(read_failure(error)) from error
+            raise _Failed(read_failure(error), _reach_of(error)) from error
         except ModelUnavailable as error:
             raise _Failed(Failure(error, retry=True)) from error
         except TimeoutError as error:
             late = ModelUnavailable(f"no answer from the model's server within {self.patience.timeout_s:g} s")
-            raise _Failed(Failure(late, retry=True)) from error
+            raise _Failed(Failure(late, retry=True), Verdict.NEITHER) from error
         except ValueError as error:  # the SDK lets the JSON decoder's error through
             broken = ModelMisconfigured("the server's answer is not JSON: check assistant.base_url")
             raise _Failed(Failure(broken)) from error
 
-    async def _wait_to_retry(self, failure: Failure, deadline: float) -> None:
+    async def _wait_to_retry(self, failure: Failure, deadline: float) -> bool:
+        """Wait as long as a retry should; tell at once where there is to be none."""
         wait_s = failure.retry_after_s
         if wait_s is None:
             wait_s = self.patience.backoff_s * (1 + self._jitter())
         if not failure.retry or asyncio.get_running_loop().time() + wait_s >= deadline:
-            raise failure.error
+            return False
         error = failure.error
         kind = type(error).__name__
         log.info("model_call_retried", error=kind, code=error.code, request_id=error.request_id, wait_s=wait_s)
         await asyncio.sleep(wait_s)
+        return True
 
 
 class _Failed(Exception):
     """An attempt failed; between an attempt and the one that decides what follows."""
 
-    def __init__(self, failure: Failure) -> None:
+    def __init__(self, failure: Failure, reach: Verdict = Verdict.ANSWERED) -> None:
         super().__init__(str(failure.error))
         self.failure = failure
+        self.reach = reach
+        """What the failure says about the way to the server; one that answers with an error can be reached."""
+
+
+def _reach_of(error: APIError) -> Verdict:
+    import httpx2  # the SDK's own transport
+    from openai import APIConnectionError
+
+    if not isinstance(error, APIConnectionError):
+        return Verdict.ANSWERED
+    # The aiohttp transport of openai 3.54 calls a refused, an unresolved and a dropped connection a ConnectTimeout. A
+    # connection that stays silent may be one slow model's, and so says nothing about the others on the server.
+    unreached = isinstance(error.__cause__, httpx2.ConnectTimeout | httpx2.ConnectError)
+    return Verdict.FAILED if unreached else Verdict.NEITHER
+
+
+def _judge_reach(error: Exception) -> Verdict:
+    if isinstance(error.__cause__, _Failed):
+        return error.__cause__.reach
+    return Verdict.ANSWERED if isinstance(error, RequestRefused) else Verdict.NEITHER
