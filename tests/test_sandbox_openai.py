@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from aiohttp import ClientError, ClientSession
 
 from gateway.config import BusinessConfig
 from gateway.sandbox.openai import API_KEY, OpenAIStandIn
 from gateway.sandbox.openai_rules import Refused
-from gateway.sandbox.receptionist import Called, Receptionist, Said
+from gateway.sandbox.receptionist import Called, Said
 
 BUSINESS = BusinessConfig(
     name="Lakeside Plumbing",
@@ -44,46 +46,6 @@ async def post(standin):
                 return response.status, await response.json()
 
         yield send
-
-
-@pytest.mark.parametrize(
-    ("text", "answer"),
-    [
-        ("Hello!", "Hello, this is Lakeside Plumbing. How can I help you?"),
-        (
-            "When are you open?",
-            (
-                "We are open Monday to Wednesday 09:00-17:00, Saturday 10:00-12:00."
-                " We are closed Thursday to Friday, Sunday."
-            ),
-        ),
-        ("Are you open on Saturday?", "On Saturday we are open 10:00-12:00."),
-        ("are you closed sun?", "On Sunday we are closed."),
-        ("What services do you offer?", "We offer Inspection (60 minutes), Repair (120 minutes)."),
-        ("How long is a repair?", "Repair takes 120 minutes."),
-        ("Do you work on gas boilers too?", "Yes, all gas boilers up to 50 kW."),
-        ("Open on holidays?", "We are also closed on 2026-12-25."),
-        ("What is your phone number?", "Our phone number is +15550100001."),
-        ("I want to talk to a human", "A person of Lakeside Plumbing will take over."),
-        ("Can I book something?", "For an appointment, tell me the service, the day and the time"),
-        ("Thanks, bye", "You are welcome. Goodbye!"),
-        ("The kitchen tap drips", 'You wrote "The kitchen tap drips".'),
-        ("Hi, the kitchen tap drips", 'You wrote "Hi, the kitchen tap drips".'),
-    ],
-)
-def test_the_receptionist_answers_from_the_business(text, answer):
-    """Each kind of question gets its answer from the business's own facts."""
-    said = Receptionist(BUSINESS).respond([text])
-
-    assert answer in said.text
-    assert said.calls == ()
-
-
-def test_the_receptionist_answers_all_waiting_messages():
-    """Messages that wait together get one answer, in order, each thing once."""
-    said = Receptionist(BUSINESS).respond(["Hi", "How long is a repair?", "a REPAIR I mean"])
-
-    assert said.text == "Hello, this is Lakeside Plumbing. How can I help you? Repair takes 120 minutes."
 
 
 async def test_responses_have_the_real_shape(post):
@@ -154,8 +116,218 @@ async def test_a_shared_beginning_counts_as_cached(post, api):
     assert 0 < second["usage"][details]["cached_tokens"] < second["usage"][name]
 
 
-TOOL = {"type": "function", "name": "book", "description": "", "parameters": {"type": "object"}}
+# --- tools ---
+
+
+def function(name, *properties, **more):
+    """Return a strict function whose arguments are texts or null."""
+    text = {"type": ["string", "null"]}
+    schema = {"type": "object", "properties": dict.fromkeys(properties, text), "required": list(properties)}
+    return {
+        "name": name,
+        "description": "",
+        "strict": True,
+        "parameters": {**schema, "additionalProperties": False},
+    } | more
+
+
+def offered(api, *functions):
+    """Return tools as an API takes them."""
+    if api == "responses":
+        return [{"type": "function", **entry} for entry in functions]
+    return [{"type": "function", "function": entry} for entry in functions]
+
+
+def spoken(api, body):
+    """Return an answer's text and its calls, each with its id, name and arguments."""
+    if api == "responses":
+        texts = [item["content"][0]["text"] for item in body["output"] if item["type"] == "message"]
+        calls = [item for item in body["output"] if item["type"] == "function_call"]
+        return "".join(texts), [(call["call_id"], call["name"], json.loads(call["arguments"])) for call in calls]
+    message = body["choices"][0]["message"]
+    calls = [(call["id"], call["function"]) for call in message.get("tool_calls") or []]
+    return message["content"] or "", [(i, made["name"], json.loads(made["arguments"])) for i, made in calls]
+
+
+def call_items(api, call_id, name="book", arguments="{}"):
+    """Return a call as a request repeats it."""
+    if api == "responses":
+        return [{"type": "function_call", "call_id": call_id, "name": name, "arguments": arguments}]
+    function_ = {"name": name, "arguments": arguments}
+    return [
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [{"id": call_id, "type": "function", "function": function_}],
+        }
+    ]
+
+
+def output_items(api, call_id, output="{}"):
+    """Return what a call gave, as a request tells it."""
+    if api == "responses":
+        return [{"type": "function_call_output", "call_id": call_id, "output": output}]
+    return [{"role": "tool", "tool_call_id": call_id, "content": output}]
+
+
+def again(api, body):
+    """Return an answer's own items for the next request."""
+    return body["output"] if api == "responses" else [body["choices"][0]["message"]]
+
+
+CHECK = function("check_availability", "date", "time", "service")
+BOOK = function("schedule_appointment", "date", "time", "service", "name")
+NOW = {"role": "developer", "content": "Now it is Wednesday, 25 November 2026, 14:05 (America/Detroit)."}
+FREE = json.dumps({"date": "2026-11-27", "open": "09:00-17:00", "free": ["09:00", "10:00"], "asked": None})
+BOOKED = json.dumps({"status": "booked", "date": "2026-11-27", "time": "10:00", "service": "Repair"})
+EFFORT_NONE = {"responses": {"reasoning": {"effort": "none"}}, "chat": {"reasoning_effort": "none"}}
+
+
+@pytest.mark.parametrize("api", WHERE)
+async def test_a_booking_goes_through_the_wire(post, api):
+    """Two turns with their tools: times are looked up and offered, the chosen one is booked from what was said."""
+    tools = offered(api, CHECK, BOOK)
+    lines = [{"role": "user", "content": "Are you free on Friday for a repair?"}]
+    _, first = await post(api, tools=tools, items=[*lines, NOW], **EFFORT_NONE[api])
+    _, [(first_id, first_name, first_given)] = spoken(api, first)
+    outcome = [*again(api, first), *output_items(api, first_id, FREE)]
+    _, offer = await post(api, tools=tools, items=[*lines, NOW, *outcome], **EFFORT_NONE[api])
+    answer, _ = spoken(api, offer)
+    past = [*call_items(api, "past_1", first_name, json.dumps(first_given)), *output_items(api, "past_1", FREE)]
+    lines += [*past, {"role": "assistant", "content": answer}, {"role": "user", "content": "10:00 please"}]
+    _, second = await post(api, tools=tools, items=[*lines, NOW], **EFFORT_NONE[api])
+    _, [(second_id, second_name, second_given)] = spoken(api, second)
+    outcome = [*again(api, second), *output_items(api, second_id, BOOKED)]
+    _, booked = await post(api, tools=tools, items=[*lines, NOW, *outcome], **EFFORT_NONE[api])
+
+    assert (first_name, first_given) == (
+        "check_availability",
+        {"date": "2026-11-27", "time": None, "service": "Repair"},
+    )
+    assert answer == (
+        "For Repair these times are free: Friday, 27 November 2026, at 09:00 or 10:00. Which one shall I book?"
+    )
+    assert (second_name, second_given) == (
+        "schedule_appointment",
+        {"date": "2026-11-27", "time": "10:00", "service": "Repair", "name": None},
+    )
+    assert spoken(api, booked) == ("Your appointment is booked: Friday, 27 November 2026, at 10:00 (Repair).", [])
+
+
+@pytest.mark.parametrize("api", WHERE)
+async def test_calls_can_be_forbidden(post, api):
+    """With a tool_choice of none the answer is text."""
+    items = [{"role": "user", "content": "Are you free on Friday?"}, NOW]
+    _, body = await post(api, tools=offered(api, CHECK, BOOK), tool_choice="none", items=items, **EFFORT_NONE[api])
+
+    text, calls = spoken(api, body)
+    assert text
+    assert calls == []
+
+
+async def test_notes_in_front_are_heard_too(post):
+    """Where a server takes one system message only, today's date stands in it."""
+    system = {"role": "system", "content": f"You are the assistant.\n\n{NOW['content']}"}
+    items = [system, {"role": "user", "content": "Are you free tomorrow?"}]
+    _, body = await post("chat", tools=offered("chat", CHECK, BOOK), items=items, **EFFORT_NONE["chat"])
+
+    assert spoken("chat", body)[1][0][2]["date"] == "2026-11-26"
+
+
+class Parrot:
+    """A mind that says what it is told."""
+
+    def respond(self, heard):
+        """Say everything."""
+        return Said(f"{list(heard.waiting)} {list(heard.tools)} {list(heard.outputs)}")
+
+
+@pytest.mark.parametrize("api", WHERE)
+async def test_another_mind_hears_the_newest_words(aiohttp_server, api):
+    """A test's own mind gets the waiting messages, the tools' names, and this turn's outputs without earlier ones."""
+    server = await aiohttp_server(OpenAIStandIn(BUSINESS, mind=Parrot()).app())
+    past = [*call_items(api, "past_1"), *output_items(api, "past_1", "old")]
+    lines = [{"role": "user", "content": "One"}, *past, {"role": "assistant", "content": "Yes?"}]
+    turn = [{"role": "user", "content": "Two"}, *call_items(api, "call_1"), *output_items(api, "call_1", "new")]
+    given = {"input" if api == "responses" else "messages": [*lines, *turn]}
+    body = {"model": "gpt-6-luna", "tools": offered(api, BOOK), **given, **EFFORT_NONE[api]}
+    async with ClientSession() as session:
+        headers = {"Authorization": f"Bearer {API_KEY}"}
+        async with session.post(server.make_url(WHERE[api]), json=body, headers=headers) as response:
+            answer = await response.json()
+
+    assert spoken(api, answer)[0] == "['Two'] ['schedule_appointment'] ['new']"
+
+
+# --- what the cache keeps ---
+
+LONG = "We repair every boiler in town, day and night. " * 120
+OTHER_TOOL = function("create_lead", "name")
+
+
+@pytest.mark.parametrize(
+    ("model", "changes", "cached"),
+    [
+        ("gpt-5", {}, True),
+        ("gpt-6-luna", {}, True),
+        ("gpt-5", {"tools": (CHECK,)}, False),
+        ("gpt-6-luna", {"tools": (CHECK, OTHER_TOOL)}, False),
+        ("gpt-5", {"instructions": "Another beginning. "}, False),
+        ("gpt-5", {"model": "gpt-5-mini"}, False),
+        ("gpt-6-luna", {"reasoning": {"effort": "low"}}, False),
+    ],
+)
+async def test_a_growing_conversation_is_read_from_the_cache(standin, post, model, changes, cached):
+    """Tools, instructions and input are one beginning: it is billed as cached while no byte of it changes."""
+    tools = (CHECK, BOOK)
+    start = {"model": model, "instructions": LONG}
+    first, answer, second = (
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": "Yes?"},
+        {"role": "user", "content": "Bye"},
+    )
+    await post("responses", items=[first, NOW], tools=offered("responses", *tools), **start)
+    later = start | changes | {"tools": offered("responses", *changes.get("tools", tools))}
+    later["instructions"] = changes.get("instructions", "") + LONG
+    await post("responses", items=[first, answer, second, NOW], **later)
+
+    tally = standin.tally
+    assert tally.requests == 2
+    assert (tally.billed_as_cached > 1024) is cached
+    assert (tally.cached_share > 0.4) is cached
+    assert tally.billed_as_cached <= tally.shared <= tally.given
+
+
+@pytest.mark.parametrize(("model", "cached"), [("gpt-5", True), ("gpt-6-luna", False)])
+async def test_only_older_models_share_a_beginning_across_conversations(standin, post, model, cached):
+    """From GPT-5.6 on only what ends at an earlier breakpoint is found, which is behind the newest user message."""
+    for text in ("Hi", "Good morning"):
+        await post("responses", model=model, instructions=LONG, items=[{"role": "user", "content": text}, NOW])
+
+    assert (standin.tally.billed_as_cached > 0) is cached
+    assert standin.tally.billed_as_cached % 128 == 0
+
+
+@pytest.mark.parametrize("model", ["gpt-5", "gpt-6-luna"])
+async def test_short_prompts_are_not_billed_as_cached(standin, post, model):
+    """Under 1,024 tokens nothing is cached, though the answers tell what is shared."""
+    for _ in range(2):
+        await post("chat", model=model, items=[{"role": "user", "content": "Hello! " * 400}])
+
+    assert standin.tally.shared > 0
+    assert standin.tally.billed_as_cached == 0
+    assert standin.tally.cached_share == 0
+
+
+# --- what is refused ---
+
 CHAT_TOOL = {"type": "function", "function": {"name": "book", "parameters": {"type": "object"}}}
+USER = {"role": "user", "content": "Hi"}
+LOOSE = {
+    "type": "object",
+    "properties": {"when": {"anyOf": [{"type": "object", "properties": {}}]}},
+    "required": ["when"],
+}
 
 
 @pytest.mark.parametrize(
@@ -223,6 +395,131 @@ CHAT_TOOL = {"type": "function", "function": {"name": "book", "parameters": {"ty
             "input",
             "No tool output found for function call call_1.",
         ),
+        (
+            "responses",
+            {"items": [*output_items("responses", "call_1"), *call_items("responses", "call_1")]},
+            None,
+            "input",
+            "No tool call found for function call output with call_id call_1.",
+        ),
+        (
+            "responses",
+            {"items": [USER, *(call_items("responses", "call_1") + output_items("responses", "call_1")) * 2]},
+            None,
+            "input",
+            "Duplicate function_call for call_id call_1.",
+        ),
+        (
+            "responses",
+            {"items": [*call_items("responses", "call_1"), *output_items("responses", "call_1") * 2]},
+            None,
+            "input",
+            "Duplicate function_call_output for call_id call_1.",
+        ),
+        (
+            "responses",
+            {"items": [USER | {"id": "msg_1"}] * 2},
+            None,
+            "input",
+            "Duplicate item found with id msg_1. Remove duplicate items from your input and try again.",
+        ),
+        (
+            "chat",
+            {"items": [USER, *call_items("chat", "call_1"), USER, *output_items("chat", "call_1")]},
+            None,
+            "messages",
+            (
+                "An assistant message with 'tool_calls' must be followed by tool messages responding to each"
+                " 'tool_call_id'. The following tool_call_ids did not have response messages: call_1"
+            ),
+        ),
+        (
+            "chat",
+            {"items": [USER, *call_items("chat", "call_1")]},
+            None,
+            "messages",
+            (
+                "An assistant message with 'tool_calls' must be followed by tool messages responding to each"
+                " 'tool_call_id'. The following tool_call_ids did not have response messages: call_1"
+            ),
+        ),
+        (
+            "chat",
+            {"items": [USER, *output_items("chat", "call_1")]},
+            None,
+            "messages.[1].role",
+            (
+                "Invalid parameter: messages with role 'tool' must be a response to a preceeding message with"
+                " 'tool_calls'."
+            ),
+        ),
+        (
+            "chat",
+            {"items": [USER, *call_items("chat", "call_1"), *output_items("chat", "call_1") * 2]},
+            None,
+            "messages.[3].tool_call_id",
+            "Invalid parameter: Duplicate value for 'tool_call_id' of 'call_1', in messages[2] and messages[3].",
+        ),
+        (
+            "responses",
+            {"tools": offered("responses", BOOK), "tool_choice": {"type": "function", "name": "cancel"}},
+            None,
+            "tool_choice",
+            "Tool choice 'cancel' not found in 'tools' parameter.",
+        ),
+        (
+            "chat",
+            {
+                "tools": offered("chat", BOOK),
+                "tool_choice": {"type": "function", "function": {"name": "cancel"}},
+                "reasoning_effort": "none",
+            },
+            None,
+            "tool_choice",
+            "Tool choice 'cancel' not found in 'tools' parameter.",
+        ),
+        (
+            "chat",
+            {"tool_choice": "auto"},
+            None,
+            "tool_choice",
+            "Invalid value for 'tool_choice': 'tool_choice' is only allowed when 'tools' are specified.",
+        ),
+        (
+            "responses",
+            {"tools": offered("responses", BOOK, function("move", parameters=LOOSE))},
+            "invalid_function_parameters",
+            "tools[1].parameters",
+            (
+                "Invalid schema for function 'move': In context=(), 'additionalProperties' is required to be supplied"
+                " and to be false."
+            ),
+        ),
+        (
+            "responses",
+            {"tools": offered("responses", function("move", parameters=LOOSE | {"additionalProperties": False}))},
+            "invalid_function_parameters",
+            "tools[0].parameters",
+            (
+                "Invalid schema for function 'move': In context=('properties', 'when', 'anyOf', '0'),"
+                " 'additionalProperties' is required to be supplied and to be false."
+            ),
+        ),
+        (
+            "chat",
+            {
+                "tools": offered(
+                    "chat", function("move", parameters=BOOK["parameters"] | {"required": ["date", "time"]})
+                ),
+                "reasoning_effort": "none",
+            },
+            "invalid_function_parameters",
+            "tools[0].function.parameters",
+            (
+                "Invalid schema for function 'move': In context=(), 'required' is required to be supplied and to be an"
+                " array including every key in properties. Missing 'service'."
+            ),
+        ),
     ],
 )
 async def test_what_openai_refuses_is_refused(post, api, sent, code, param, message):
@@ -236,11 +533,9 @@ async def test_what_openai_refuses_is_refused(post, api, sent, code, param, mess
 @pytest.mark.parametrize("api", WHERE)
 @pytest.mark.parametrize("model", ["gpt-6-luna", "gpt-5.6-luna"])
 async def test_tools_and_temperature_pass_with_effort_none(post, api, model):
-    """Effort none is the escape that those families leave."""
-    tools, effort = (
-        (TOOL, {"reasoning": {"effort": "none"}}) if api == "responses" else (CHAT_TOOL, {"reasoning_effort": "none"})
-    )
-    status, _ = await post(api, model=model, tools=[tools], temperature=0.2, **effort)
+    """Effort none is the escape that those families leave; a schema that does not say to be strict may be loose."""
+    loose = function("book", parameters=LOOSE, strict=False)
+    status, _ = await post(api, model=model, tools=offered(api, loose), temperature=0.2, **EFFORT_NONE[api])
 
     assert status == 200
 

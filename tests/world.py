@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,7 @@ from aiohttp.test_utils import TestServer
 from gateway.config import BusinessConfig
 from gateway.sandbox.meta import MetaStandIn
 from gateway.sandbox.openai import OpenAIStandIn
-from gateway.sandbox.receptionist import Said
+from gateway.sandbox.receptionist import Heard, Said
 from gateway.sandbox.twilio import TwilioStandIn
 from tests.gateways import ACCOUNT, NUMBER, PUBLIC_URL, TOKEN, WEBHOOK
 
@@ -30,9 +30,9 @@ META_CHANNELS = """
 class Echo:
     """A model whose answer names exactly the messages that it answers."""
 
-    def respond(self, user_texts: Sequence[str], tools: Sequence[str] = (), tool_outputs: Sequence[str] = ()) -> Said:
+    def respond(self, heard: Heard) -> Said:
         """Repeat the customer's words."""
-        return Said("re: " + " + ".join(user_texts))
+        return Said("re: " + " + ".join(heard.waiting))
 
 
 @dataclass(slots=True)

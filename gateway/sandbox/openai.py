@@ -7,7 +7,7 @@ import json
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -16,14 +16,15 @@ from aiohttp import web
 from gateway.assistant.families import family_of
 from gateway.config import BusinessConfig
 from gateway.sandbox.faults import Faults
+from gateway.sandbox.openai_cache import PromptCache, Tally
 from gateway.sandbox.openai_rules import Refused, refusal
 from gateway.sandbox.openai_wire import Asked, Counted, count, read_chat, read_responses, write_chat, write_response
-from gateway.sandbox.receptionist import Receptionist, Said
+from gateway.sandbox.receptionist import Receptionist
+from gateway.sandbox.receptionist_talk import Heard, Said
 
 API_KEY = "sk-sandbox"
 MAX_BODY_BYTES = 64 * 1024 * 1024
 REMEMBERED_REQUESTS = 1000
-REMEMBERED_PROMPTS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ Writer = Callable[[Mapping[str, Any], Said, Counted, int, Callable[[str], str]],
 class Mind(Protocol):
     """What thinks behind the API."""
 
-    def respond(self, user_texts: Sequence[str], tools: Sequence[str], tool_outputs: Sequence[str]) -> Said:
+    def respond(self, heard: Heard) -> Said:
         """Answer the customer's messages behind the last answer."""
 
 
@@ -66,11 +67,16 @@ class OpenAIStandIn:
         """Models beside the known families, and the shutdown dates (ISO) of any."""
         self.unknown_parameters: frozenset[str] = frozenset()
         """Parameters that this server refuses, as a compatible server may."""
-        self._mind = mind or Receptionist(business)
+        self._mind: Mind = mind or Receptionist(business)
         self._api_key = api_key
         self._clock = clock
         self._new_hex = new_hex
-        self._seen: deque[tuple[str, ...]] = deque(maxlen=REMEMBERED_PROMPTS)
+        self._cache = PromptCache()
+
+    @property
+    def tally(self) -> Tally:
+        """The prompt tokens of every answered request so far, and what of them a cache saves."""
+        return self._cache.tally
 
     def app(self) -> web.Application:
         """Return the server's application."""
@@ -125,14 +131,13 @@ class OpenAIStandIn:
         said = self._say(asked)
         if isinstance(said, Refused):
             return self._error(said)
-        counted = count(asked, body, said, self._seen)
-        self._seen.append(asked.pieces)
+        counted = count(self._cache.count(body, asked.pieces, asked.breakpoint), body, said)
         return self._json(write(body, said, counted, int(self._clock()), self._new_id))
 
     def _say(self, asked: Asked) -> Said | Refused:
         if self.script:
             return self.script.popleft()
-        return self._mind.respond(asked.user_texts, asked.tools, asked.tool_outputs)
+        return self._mind.respond(asked.heard)
 
     def _unauthorized(self, request: web.Request) -> Refused | None:
         given = request.headers.get("Authorization", "").removeprefix("Bearer ")

@@ -2,7 +2,10 @@
 
 The texts about temperature, max_tokens and tools beside an effort are quoted from reports of live calls
 (livekit/agents#7169, bolna-ai/bolna#1019, BerriAI/litellm#34569); metadata: spiceai/spiceai#5231; unverifiable
-reasoning: openai/codex#8132. What a model takes is read from the table that the assistant uses.
+reasoning: openai/codex#8132; outputs without calls: continuedev/continue#10092 and run-llama/llama_index#10493;
+repeated ids: vercel/ai#13307, NousResearch/hermes-agent#111443 and agno-agi/agno#5116; schemas that are not strict:
+kevinwatt/mysql-mcp#5 and lastmile-ai/openai-agents-mcp#2; a tool_choice without tools: writer/writer-framework#1013.
+What a model takes is read from the table that the assistant uses.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from typing import Any
 from gateway.assistant.families import ChatTools, Family, Temperature, family_of
 
 REASONING_MARK = "gAAAA-"
+_REQUIRED = "'required' is required to be supplied and to be an array including every key in properties."
 
 # openai 3.54 types/responses/response_create_params.py and types/chat/completion_create_params.py
 _BOTH = "metadata model moderation parallel_tool_calls prompt_cache_key prompt_cache_options safety_identifier"
@@ -50,6 +54,7 @@ def refusal(api: str, body: Mapping[str, Any], unknown: frozenset[str] = frozens
     reasons = [
         *_parameters(api, body, unknown),
         *(_responses_items(body) if api == "responses" else _chat_messages(body)),
+        *_tools(api, body),
         *_family(api, body),
     ]
     return reasons[0] if reasons else None
@@ -121,10 +126,13 @@ def _chat_tools(model: str, family: Family, effort: str | None) -> Iterator[Refu
 def _responses_items(body: Mapping[str, Any]) -> Iterator[Refused]:
     items = body.get("input")
     items = items if isinstance(items, list) else []
-    answered = {item.get("call_id") for item in items if item.get("type") == "function_call_output"}
+    yield from _pairs(items)
+    for item_id in _repeated([item["id"] for item in items if item.get("id")]):
+        yield Refused(
+            f"Duplicate item found with id {item_id}. Remove duplicate items from your input and try again.",
+            param="input",
+        )
     for item in items:
-        if item.get("type") == "function_call" and item.get("call_id") not in answered:
-            yield Refused(f"No tool output found for function call {item.get('call_id')}.", param="input")
         if item.get("type") == "reasoning" and item.get("encrypted_content") != f"{REASONING_MARK}{body.get('model')}":
             yield Refused(
                 "The encrypted content gAAA... could not be verified. Reason: Encrypted content could not be decrypted"
@@ -133,14 +141,102 @@ def _responses_items(body: Mapping[str, Any]) -> Iterator[Refused]:
             )
 
 
+def _pairs(items: Sequence[Mapping[str, Any]]) -> Iterator[Refused]:
+    """Refuse calls and outputs that do not belong together one to one, the call first."""
+    called = [item.get("call_id") for item in items if item.get("type") == "function_call"]
+    answered = [item.get("call_id") for item in items if item.get("type") == "function_call_output"]
+    for call_id in called:
+        if call_id not in answered:
+            yield Refused(f"No tool output found for function call {call_id}.", param="input")
+    seen: set[object] = set()
+    for item in items:
+        if item.get("type") == "function_call":
+            seen.add(item.get("call_id"))
+        elif item.get("type") == "function_call_output" and item.get("call_id") not in seen:
+            message = f"No tool call found for function call output with call_id {item.get('call_id')}."
+            yield Refused(message, param="input")
+    for kind, ids in (("function_call", called), ("function_call_output", answered)):
+        for call_id in _repeated(ids):
+            yield Refused(f"Duplicate {kind} for call_id {call_id}.", param="input")
+
+
 def _chat_messages(body: Mapping[str, Any]) -> Iterator[Refused]:
     messages: Sequence[Mapping[str, Any]] = body.get("messages") or []
-    answered = {message.get("tool_call_id") for message in messages}
-    for message in messages:
-        missing = [call["id"] for call in message.get("tool_calls") or [] if call["id"] not in answered]
-        if missing:
+    open_: list[str] = []
+    answered: dict[str, int] = {}
+    end: Mapping[str, Any] = {}  # nothing may be open behind the last message either
+    for place, message in enumerate([*messages, end]):
+        if message.get("role") == "tool":
+            call_id = message.get("tool_call_id", "")
+            yield from _tool_message(place, call_id, call_id in open_, answered.get(call_id))
+            answered[call_id] = place
+            open_ = [other for other in open_ if other != call_id]
+            continue
+        if open_:
             yield Refused(
                 "An assistant message with 'tool_calls' must be followed by tool messages responding to each"
-                f" 'tool_call_id'. The following tool_call_ids did not have response messages: {', '.join(missing)}",
+                f" 'tool_call_id'. The following tool_call_ids did not have response messages: {', '.join(open_)}",
                 param="messages",
             )
+        open_ = [call["id"] for call in message.get("tool_calls") or []]
+
+
+def _tool_message(place: int, call_id: str, is_called: bool, before: int | None) -> Iterator[Refused]:
+    if before is not None:
+        yield Refused(
+            f"Invalid parameter: Duplicate value for 'tool_call_id' of '{call_id}', in messages[{before}] and"
+            f" messages[{place}].",
+            param=f"messages.[{place}].tool_call_id",
+        )
+    elif not is_called:
+        yield Refused(
+            "Invalid parameter: messages with role 'tool' must be a response to a preceeding message with"
+            " 'tool_calls'.",
+            param=f"messages.[{place}].role",
+        )
+
+
+def _tools(api: str, body: Mapping[str, Any]) -> Iterator[Refused]:
+    """Refuse schemas that say to be strict and are not, and a choice among tools that are not there."""
+    functions = [tool.get("function", tool) for tool in body.get("tools") or []]
+    for place, function in enumerate(functions):
+        for context, problem in _loose(function.get("parameters") or {}, ()) if function.get("strict") else ():
+            yield Refused(
+                f"Invalid schema for function '{function['name']}': In context={context}, {problem}",
+                "invalid_function_parameters",
+                f"tools[{place}].function.parameters" if api == "chat" else f"tools[{place}].parameters",
+            )
+    choice = body.get("tool_choice")
+    if isinstance(choice, Mapping):
+        name = choice.get("function", choice).get("name")
+        if name not in [function["name"] for function in functions]:
+            yield Refused(f"Tool choice '{name}' not found in 'tools' parameter.", param="tool_choice")
+    for name in ("tool_choice", "parallel_tool_calls") if api == "chat" and not functions else ():
+        if name in body:
+            message = f"Invalid value for '{name}': '{name}' is only allowed when 'tools' are specified."
+            yield Refused(message, param=name)
+
+
+def _loose(schema: Any, context: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Find objects that leave properties optional or allow unnamed ones, with the way to each."""
+    if isinstance(schema, list):
+        for place, entry in enumerate(schema):
+            yield from _loose(entry, (*context, str(place)))
+    if not isinstance(schema, Mapping):
+        return
+    properties = schema.get("properties") or {}
+    if schema.get("type") == "object":
+        missing = [name for name in properties if name not in (schema.get("required") or ())]
+        if schema.get("additionalProperties") is not False:
+            yield context, "'additionalProperties' is required to be supplied and to be false."
+        if missing:
+            yield context, f"{_REQUIRED} Missing '{missing[0]}'."
+    for group in ("properties", "$defs"):
+        for name, entry in (schema.get(group) or {}).items():
+            yield from _loose(entry, (*context, group, name))
+    for name in ("items", "anyOf"):
+        yield from _loose(schema.get(name), (*context, name))
+
+
+def _repeated(ids: Sequence[Any]) -> list[Any]:
+    return [known for place, known in enumerate(ids) if known in ids[:place]]

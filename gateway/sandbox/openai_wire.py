@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gateway.sandbox.openai_cache import tokens_of
 from gateway.sandbox.openai_rules import REASONING_MARK, effort_of
-from gateway.sandbox.receptionist import Said
+from gateway.sandbox.receptionist_talk import Done, Heard, Line, Said
 
-_BYTES_PER_TOKEN = 4  # near enough for counts that nobody pays
 _REASONING_TOKENS = 64
 
 
@@ -23,10 +23,9 @@ class Asked:
 
     pieces: tuple[str, ...]
     """The prompt in the order in which a prefix cache sees it."""
-    user_texts: tuple[str, ...]
-    """The customer's messages behind the last answer."""
-    tools: tuple[str, ...]
-    tool_outputs: tuple[str, ...]
+    breakpoint: int
+    """How many pieces end with the newest user or tool message: there a prompt is put into the cache."""
+    heard: Heard
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,44 +38,43 @@ class Counted:
     reasoning: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One thing of a conversation, whichever API it came by."""
+
+    kind: str
+    """``user``, ``assistant``, ``developer``, ``call``, ``output``, or another that says nothing to the mind."""
+    text: str = ""
+    """What is said, a call's arguments, or what it gave."""
+    call_id: str = ""
+    name: str = ""
+
+
 def read_responses(body: Mapping[str, Any]) -> Asked:
     """Read the body of ``POST /v1/responses``."""
     given = body.get("input")
     items = [{"role": "user", "content": given}] if isinstance(given, str) else list(given or [])
-    start = [body.get("instructions") or "", body.get("tools") or []]
-    return Asked(
-        _pieces([*start, *items]),
-        _waiting(items),
-        tuple(tool["name"] for tool in body.get("tools") or []),
-        tuple(str(item["output"]) for item in items if item.get("type") == "function_call_output"),
-    )
+    tools = body.get("tools") or []
+    entries = [_item(item) for item in items]
+    start = [tools, body.get("instructions") or ""]
+    last = max((at for at, entry in enumerate(entries, 1) if entry.kind in ("user", "output")), default=0)
+    return Asked(_pieces([*start, *items]), len(start) + last, _heard(entries, tools, body.get("tool_choice")))
 
 
 def read_chat(body: Mapping[str, Any]) -> Asked:
     """Read the body of ``POST /v1/chat/completions``."""
     messages = list(body.get("messages") or [])
-    return Asked(
-        _pieces([body.get("tools") or [], *messages]),
-        _waiting(messages),
-        tuple(tool["function"]["name"] for tool in body.get("tools") or []),
-        tuple(str(message["content"]) for message in messages if message["role"] == "tool"),
-    )
+    tools = [tool["function"] for tool in body.get("tools") or []]
+    entries = [entry for message in messages for entry in _message(message)]
+    last = max((at for at, message in enumerate(messages, 1) if message["role"] in ("user", "tool")), default=0)
+    return Asked(_pieces([tools, *messages]), 1 + last, _heard(entries, tools, body.get("tool_choice")))
 
 
-def count(asked: Asked, body: Mapping[str, Any], said: Said, seen: Sequence[tuple[str, ...]]) -> Counted:
-    """Count tokens; cached are those of the longest beginning that an earlier prompt shares, in whole pieces.
-
-    The real API counts a cached prefix from 1024 tokens on; here every piece counts, so that small prompts show it.
-    """
-    shared = max((_shared(asked.pieces, earlier) for earlier in seen), default=0)
+def count(tokens: tuple[int, int], body: Mapping[str, Any], said: Said) -> Counted:
+    """Add an answer's tokens to those of its prompt: the given ones, and how many of them an earlier prompt shares."""
     reasoning = 0 if effort_of(body) in (None, "none") else _REASONING_TOKENS
     words = said.text + "".join(call.name + call.arguments for call in said.calls)
-    return Counted(
-        given=sum(map(_tokens, asked.pieces)),
-        cached=sum(map(_tokens, asked.pieces[:shared])),
-        made=_tokens(words) + reasoning,
-        reasoning=reasoning,
-    )
+    return Counted(*tokens, made=tokens_of([words]) + reasoning, reasoning=reasoning)
 
 
 def write_response(
@@ -173,30 +171,70 @@ def write_chat(
     }
 
 
-def _waiting(items: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    """Return the user's messages behind the last answer; notes, reasoning and calls do not end them."""
-    texts: list[str] = []
-    for item in reversed(items):
-        if item.get("role") == "user":
-            texts.append(_text(item.get("content")))
-        elif item.get("role") == "assistant" and not item.get("tool_calls") and texts:
-            break
-    return tuple(reversed(texts))
+def _item(item: Mapping[str, Any]) -> _Entry:
+    """Read an item of the Responses API's input."""
+    kind = item.get("type") or "message"
+    if kind == "function_call":
+        return _Entry("call", str(item["arguments"]), item["call_id"], item["name"])
+    if kind == "function_call_output":
+        return _Entry("output", _text(item["output"]), item["call_id"])
+    return _Entry(_role(item) if kind == "message" else kind, _text(item.get("content")))
+
+
+def _message(message: Mapping[str, Any]) -> list[_Entry]:
+    """Read a message of Chat Completions; words beside calls are no answer yet."""
+    if message["role"] == "tool":
+        return [_Entry("output", _text(message["content"]), message["tool_call_id"])]
+    calls = message.get("tool_calls") or []
+    if calls:
+        return [_Entry("call", c["function"]["arguments"], c["id"], c["function"]["name"]) for c in calls]
+    return [_Entry(_role(message), _text(message.get("content")))]
+
+
+def _role(message: Mapping[str, Any]) -> str:
+    role = str(message.get("role"))
+    return "developer" if role == "system" else role
+
+
+def _heard(entries: Sequence[_Entry], tools: Sequence[Mapping[str, Any]], choice: object) -> Heard:
+    """Tell the newest messages from what was said before, and this turn's calls from those of earlier ones."""
+    newest = max((at for at, entry in enumerate(entries) if entry.kind == "user"), default=-1)
+    answered = max((at for at, entry in enumerate(entries[: newest + 1]) if entry.kind == "assistant"), default=-1)
+    outputs = {entry.call_id: entry.text for entry in entries if entry.kind == "output"}
+    calls = [entry for entry in entries[newest + 1 :] if entry.kind == "call"]
+    return Heard(
+        waiting=tuple(entry.text for entry in entries[answered + 1 :] if entry.kind == "user"),
+        earlier=tuple(_lines(entries[: answered + 1])),
+        tools={tool["name"]: tuple((tool.get("parameters") or {}).get("properties") or {}) for tool in tools},
+        may_call=choice != "none",
+        done=tuple(Done(c.name, _object(c.text), _object(outputs.get(c.call_id, ""))) for c in calls),
+        outputs=tuple(outputs[call.call_id] for call in calls if call.call_id in outputs),
+        notes=next((entry.text for entry in reversed(entries) if entry.kind == "developer"), ""),
+    )
+
+
+def _lines(entries: Sequence[_Entry]) -> Iterator[Line]:
+    for entry in entries:
+        if entry.kind == "user":
+            yield Line("user", entry.text)
+        elif entry.kind == "assistant":
+            yield Line("assistant", entry.text)
+
+
+def _object(text: str) -> dict[str, Any]:
+    """Read a JSON object; anything else is an empty one."""
+    try:
+        read = json.loads(text)
+    except ValueError:
+        return {}
+    return read if isinstance(read, dict) else {}
 
 
 def _text(content: object) -> str:
     if not isinstance(content, list):
         return str(content or "")
-    return "\n".join(part.get("text") or "[image]" for part in content)
+    return "\n".join(part.get("text") or part.get("refusal") or "[image]" for part in content)
 
 
 def _pieces(items: Sequence[object]) -> tuple[str, ...]:
     return tuple(json.dumps(item, ensure_ascii=False) for item in items)
-
-
-def _shared(one: Sequence[str], other: Sequence[str]) -> int:
-    return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
-
-
-def _tokens(text: str) -> int:
-    return -(-len(text.encode()) // _BYTES_PER_TOKEN)

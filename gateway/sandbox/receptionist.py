@@ -1,26 +1,30 @@
 """A small deterministic receptionist, which plays the model in the demo and in the tests.
 
-It knows the ``business`` section and English keywords, and nothing else.
+It knows the ``business`` section, English keywords and what a request tells, and keeps nothing: the same request gets
+the same answer.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from gateway.assistant.prompt import DAY_NAMES
 from gateway.config import BusinessConfig
+from gateway.sandbox.receptionist_talk import Called, Done, Heard, Line, Said
+from gateway.sandbox.receptionist_tools import Plan, new_calls, plan
+from gateway.sandbox.receptionist_wishes import BOOKING, HOURS, PERSON, Matter
+from gateway.sandbox.receptionist_words import person_comes, tell
+
+__all__ = ["Called", "Done", "Heard", "Line", "Receptionist", "Said"]
 
 _GREETING = re.compile(r"\b(hi|hello|hey|good (morning|afternoon|evening))\b")
 _GOODBYE = re.compile(r"\b(bye|goodbye|see you|have a (nice|good|great))\b")
 _THANKS = re.compile(r"\b(thanks|thank you|thx|cheers)\b")
-_HOURS = re.compile(r"\b(hours?|open|opened|opening|close|closes|closing|closed|what time)\b")
 _HOLIDAYS = re.compile(r"\bholidays?\b")
 _SERVICES = re.compile(r"\b(services?|offer|what (can|do) you do)\b")
 _PHONE = re.compile(r"\b(phone|telephone|call you|number)\b")
-_BOOKING = re.compile(r"\b(book|booking|appointment|schedule|reserve|reservation)\b")
-_PERSON = re.compile(r"\b(human|person|agent|someone|somebody|representative|operator|manager)\b")
 _WORD = re.compile(r"\w+")
 _DAY = re.compile(r"\b(" + "|".join(f"{short}|{name.lower()}s?" for short, name in DAY_NAMES.items()) + r")\b")
 _SMALL = """
@@ -28,48 +32,61 @@ _SMALL = """
     which you your
 """
 _SMALL_WORDS = frozenset(_SMALL.split())
+WELCOME = "You are welcome."
+GOODBYE = "Goodbye!"
+HANDED_OVER = "is handed to a person of the business now"
+"""What the notes say where that is decided already (gateway.assistant.prompt.handover_note)."""
 FAQ_MATCH = 0.6
 """The share of a frequent question's words that a customer's question has to name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Called:
-    """A function that the receptionist wants called; ``arguments`` is JSON."""
-
-    name: str
-    arguments: str
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """What a model says: text, calls, or, where it was cut off before its first word, neither."""
-
-    text: str = ""
-    calls: tuple[Called, ...] = ()
-    refused: bool = False
-    """The text is a refusal."""
-    cut: bool = False
-    """The output cap ended the answer."""
-
-
 class Receptionist:
-    """Answers from the business's own facts."""
+    """Answers from the business's own facts, and calls the tools that a request offers."""
 
     def __init__(self, business: BusinessConfig) -> None:
         self._business = business
 
-    def respond(self, user_texts: Sequence[str], tools: Sequence[str] = (), tool_outputs: Sequence[str] = ()) -> Said:
-        """Answer all messages that wait, in order, each thing once; tools are not used."""
-        sentences = dict.fromkeys(sentence for text in user_texts for sentence in self._answer(text))
-        return Said(" ".join(sentences) or f"Hello, this is {self._business.name}. How can I help you?")
+    def respond(self, heard: Heard) -> Said:
+        """Answer all messages that wait, in order, each thing once, or call what the answer takes."""
+        if not (heard.tools or heard.done):
+            sentences = [sentence for text in heard.waiting for sentence in self._answer(text)]
+            return self._said(sentences)
+        matter = Matter(heard, self._business)
+        wanted = plan(matter)
+        calls = new_calls(matter, wanted.steps)
+        return Said(calls=calls) if calls else self._said(self._tell(matter, wanted))
+
+    def _said(self, sentences: list[str]) -> Said:
+        text = " ".join(dict.fromkeys(sentences))
+        return Said(text or f"Hello, this is {self._business.name}. How can I help you?")
+
+    def _tell(self, matter: Matter, wanted: Plan) -> list[str]:
+        """Say what came of the calls, beside what the messages ask otherwise."""
+        told = [*tell(matter), *wanted.questions]
+        if HANDED_OVER in matter.heard.notes and person_comes(self._business.name) not in told:
+            told.append(person_comes(self._business.name))
+        if not told:
+            return [sentence for text in matter.heard.waiting for sentence in self._answer(text)]
+        beside = [sentence for text in matter.heard.waiting for sentence in self._beside(text, matter)]
+        ending = [sentence for sentence in beside if sentence in (WELCOME, GOODBYE)]
+        return [*(sentence for sentence in beside if sentence not in ending), *told, *ending]
+
+    def _beside(self, text: str, matter: Matter) -> Iterator[str]:
+        """Answer what a message asks beside the wishes that the tools have served."""
+        lowered = text.lower()
+        if _GREETING.search(lowered):
+            yield f"Hello, this is {self._business.name}."
+        alone = Matter(replace(matter.heard, waiting=(text,)), self._business)
+        if alone.purpose or alone.wants_lead:
+            known = self._frequent(lowered)
+            yield from [known] if known else []
+        else:
+            yield from self._facts(lowered)
+        yield from _closings(lowered)
 
     def _answer(self, text: str) -> list[str]:
         lowered = text.lower()
-        facts = list(self._facts(lowered))
-        if _THANKS.search(lowered):
-            facts.append("You are welcome.")
-        if _GOODBYE.search(lowered):
-            facts.append("Goodbye!")
+        facts = [*self._facts(lowered), *_closings(lowered)]
         if _GREETING.search(lowered):
             hello = f"Hello, this is {self._business.name}."
             return [hello, *facts] if facts else [hello, *self._after_greeting(lowered, text)]
@@ -80,19 +97,19 @@ class Receptionist:
         return [self._otherwise(text)] if len(left) > 1 else ["How can I help you?"]
 
     def _facts(self, lowered: str) -> Iterator[str]:
-        if _PERSON.search(lowered):
-            yield f"A person of {self._business.name} will take over."
+        if PERSON.search(lowered):
+            yield person_comes(self._business.name)
         known = self._frequent(lowered)
         if known is not None:
             yield known
             return
         topics: tuple[tuple[re.Pattern[str], Callable[[str], str]], ...] = (
-            (_HOURS, self._hours),
+            (HOURS, self._hours),
             (_HOLIDAYS, self._holidays),
             (_PHONE, self._phone),
-            (_BOOKING, self._booking),
+            (BOOKING, self._booking),
         )
-        yield from (tell(lowered) for words, tell in topics if words.search(lowered))
+        yield from (say(lowered) for words, say in topics if words.search(lowered))
         yield from self._services(lowered)
 
     def _frequent(self, lowered: str) -> str | None:
@@ -155,3 +172,10 @@ class Receptionist:
         return (
             f'You wrote "{shown}". I can tell you about our opening hours and services; a person will help with more.'
         )
+
+
+def _closings(lowered: str) -> Iterator[str]:
+    if _THANKS.search(lowered):
+        yield WELCOME
+    if _GOODBYE.search(lowered):
+        yield GOODBYE
