@@ -12,9 +12,8 @@ from typing import Literal
 
 import structlog
 
-from gateway.assistant.parts import Parts, namespace_of, open_parts
+from gateway.assistant.parts import Parts, open_parts
 from gateway.away import Away
-from gateway.bus import Bus, open_bus
 from gateway.clock import Clock, utc_now
 from gateway.config import Config
 from gateway.inbox import Inbox
@@ -44,12 +43,13 @@ MEANWHILE = "webhooks are spooled, turns and deliveries wait; see: frontdesk doc
 class Gateway:
     """One running process."""
 
-    def __init__(self, parts: Parts, bus: Bus, spool: Spool, role: Role, clock: Clock) -> None:
+    def __init__(self, parts: Parts, spool: Spool, role: Role, clock: Clock) -> None:
         config = parts.config
         answers = config.handoff.while_waiting == "answer"
         self.parts = parts
         self.role = role
         self._clock = clock
+        bus = parts.bus
         self._owner = f"serve:{uuid.uuid4()}"
         self._spool = spool
         self.inbox = Inbox(parts.storage, spool, parts.roster, bus, parts.metrics, clock, answer_while_waiting=answers)
@@ -180,15 +180,10 @@ async def open_gateway(config: Config, role: Role = "all", clock: Clock = utc_no
     async with AsyncExitStack() as stack:
         parts = await stack.enter_async_context(open_parts(config, clock))
         await _own_database(parts.storage, stack)
-        bus = open_bus(
-            config.redis.url, on_error=parts.metrics.cache_errors.inc, namespace=namespace_of(config.database.url)
-        )
-        await bus.open()
-        stack.push_async_callback(bus.close)
         spool = Spool(config.data.dir / "spool", config.data.spool_max_mb * 1024 * 1024)
         await spool.open()
         stack.push_async_callback(spool.close)
-        gateway = Gateway(parts, bus, spool, role, clock)
+        gateway = Gateway(parts, spool, role, clock)
         await gateway.start()
         stack.push_async_callback(gateway.stop)
         yield gateway

@@ -37,6 +37,8 @@ class Remembered:
     answers_sequence: int | None = None
     attachments: tuple[tuple[str, str], ...] = ()
     """The address or content hash, and the content type, of each."""
+    calls: tuple[tuple[str, str, str], ...] = ()
+    """The tool calls of an answer's turn: name, arguments as JSON, and in short what came of each."""
 
 
 class Memory(Protocol):
@@ -80,6 +82,11 @@ def _usable(messages: Sequence[Remembered], up_to: int) -> tuple[Remembered, ...
     if not numbers or numbers[-1] != up_to or numbers[-1] - numbers[0] != len(numbers) - 1:
         return None
     return tuple(by_number[number] for number in numbers)
+
+
+def _weight(message: Remembered) -> int:
+    """Return how many characters a message holds."""
+    return len(message.content) + sum(len(text) for call in message.calls for text in call)
 
 
 # --- in the process --------------------------------------------------------------------------------------------
@@ -144,7 +151,7 @@ class LocalMemory:
         return held
 
     def _hold(self, conversation: str, messages: deque[Remembered]) -> None:
-        characters = sum(len(message.content) for message in messages)
+        characters = sum(_weight(message) for message in messages)
         self._held[conversation] = _Held(messages, self._clock() + EXPIRE_S, characters)
         self._characters += characters
         while len(self._held) > self._max_conversations or self._characters > self._max_characters:
@@ -256,7 +263,7 @@ class RedisMemory:
                 return None
             self._namespace = told
         whose = f"{self._namespace}:" if self._namespace else ""
-        return f"frontdesk:memory:v1:{whose}{conversation}"
+        return f"frontdesk:memory:v2:{whose}{conversation}"
 
     async def _call(self, command: Callable[[], Awaitable[Any]]) -> Any:
         """Return the command's answer, or None where Redis fails or has failed shortly before."""
@@ -297,10 +304,18 @@ def _connect(url: str) -> Redis:
 
 
 def _to_json(message: Remembered) -> str:
-    fields = (message.sequence_number, message.role, message.content, message.answers_sequence, message.attachments)
+    fields = (
+        message.sequence_number,
+        message.role,
+        message.content,
+        message.answers_sequence,
+        message.attachments,
+        message.calls,
+    )
     return json.dumps(fields, separators=(",", ":"))
 
 
 def _from_json(entry: str) -> Remembered:
-    number, role, content, answers, attachments = json.loads(entry)
-    return Remembered(number, role, content, answers, tuple((key, kind) for key, kind in attachments))
+    number, role, content, answers, attachments, calls = json.loads(entry)
+    files = tuple((key, kind) for key, kind in attachments)
+    return Remembered(number, role, content, answers, files, tuple((name, said, gave) for name, said, gave in calls))

@@ -198,7 +198,7 @@ class Turns:
             claim.fence,
             self._clock(),
             answer,
-            reply.escalation_reason,
+            reply.handover,
             reply.fallback,
             self._answer_while_waiting,
         )

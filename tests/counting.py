@@ -14,7 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
 
-from gateway.assistant.prompt import fallback_text
+from gateway.assistant.phrases import fallback
 from gateway.config import BusinessConfig
 from gateway.storage import Storage
 from gateway.storage.tables import Conversation, Message
@@ -23,7 +23,7 @@ from tests.world import World
 
 NO_FAULTS = {"lost": 0, "unanswered": 0, "answered twice": 0, "out of order": 0, "gaps": 0}
 SAID_LATELY = timedelta(minutes=10)  # the promise of gateway/assistant/turn.py: one fallback text in this time
-FALLBACK = fallback_text(BusinessConfig(**BUSINESS))
+FALLBACK = fallback(BusinessConfig(**BUSINESS), None)
 
 
 async def until_settled(storage: Storage, customers: int, timeout_s: float) -> None:

@@ -30,7 +30,7 @@ redis: {{url: {redis}}}
 data: {{dir: "{folder}", spool_max_mb: {spool_max_mb}}}
 turns: {{concurrency: 32}}
 outbox: {{confirm_wait_s: {confirm_wait_s}}}
-assistant: {{api_key: sk-sandbox, base_url: "{model}/v1", api: {api}, timeout_s: {timeout_s}}}
+assistant: {{api_key: sk-sandbox, base_url: "{model}/v1", api: {api}, timeout_s: {timeout_s}{assistant_more}}}
 business: {business}
 channels:
   sms: {{type: twilio, account_sid: {account}, auth_token: "{token}", from: "{number}", coalesce_s: {coalesce_s},
@@ -52,6 +52,7 @@ DEFAULTS: Mapping[str, Any] = {
     "token": TOKEN,
     "number": NUMBER,
     "coalesce_s": 0,
+    "assistant_more": "",
     "more_channels": "",
 }
 

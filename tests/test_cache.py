@@ -217,7 +217,7 @@ class TestRedis:
         memory = RedisMemory(redis_url, namespace=namespace)
         await memory.remember(7, said(1), replace=True)
         async with Redis.from_url(redis_url) as client:
-            left_s = await client.ttl(f"frontdesk:memory:v1:{namespace}:7")
+            left_s = await client.ttl(f"frontdesk:memory:v2:{namespace}:7")
         await memory.close()
 
         assert EXPIRE_S - 60 < left_s <= EXPIRE_S
@@ -227,7 +227,7 @@ class TestRedis:
         """What we cannot read is counted and rebuilt, never raised."""
         memory = RedisMemory(redis_url, namespace=namespace)
         async with Redis.from_url(redis_url) as client:
-            await client.rpush(f"frontdesk:memory:v1:{namespace}:1", entry)
+            await client.rpush(f"frontdesk:memory:v2:{namespace}:1", entry)
         recalled = await memory.recall(1, 1)
         await memory.close()
 
@@ -238,7 +238,7 @@ class TestRedis:
         """A key of another type is an error of Redis like any other."""
         memory = RedisMemory(redis_url, namespace=namespace)
         async with Redis.from_url(redis_url) as client:
-            await client.set(f"frontdesk:memory:v1:{namespace}:1", "text")
+            await client.set(f"frontdesk:memory:v2:{namespace}:1", "text")
         recalled = await memory.recall(1, 1)
         await memory.remember(1, said(1), replace=True)
         rebuilt = await memory.recall(1, 1)

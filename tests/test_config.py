@@ -216,6 +216,14 @@ def test_a_disabled_channel_needs_nothing(load_text: Load, switch: str) -> None:
         ("handoff: {notify: [{email: a@b, sms: '+1'}]}", "handoff.notify.0: must be"),
         ("handoff: {notify: [{sms: '+1', channel: fax}]}", "handoff.notify.0.channel: names no channel of yours"),
         ("api: {keys: ['']}", "api.keys.0: must not be empty"),
+        ("handoff: {notify: [{email: a@x.example}]}", "handoff.notify.0.email: has no mail server to go through; add"),
+        ("handoff: {smtp: {from: a@x.example}}", "handoff.smtp.host: missing"),
+        ("handoff: {smtp: {host: h}}", "handoff.smtp.from: missing"),
+        ("handoff: {smtp: {host: h, from: desk}}", "handoff.smtp.from: must be one bare e-mail address"),
+        ("handoff: {smtp: {host: h, from: a@x, sender: a@x}}", "handoff.smtp.sender: unknown key"),
+        ("handoff: {smtp: {host: h, from: a@x, username: u}}", "handoff.smtp: must have both username and password"),
+        ("handoff: {smtp: {host: h, from: a@x, security: ssl}}", "handoff.smtp.security: must be 'none', 'starttls'"),
+        ("handoff: {notify: [{email: a..b@x.example}]}", "handoff.notify.0.email: must be one bare e-mail address"),
         ("handoff: {notify: [{email: owner}]}", "handoff.notify.0.email: must be one bare e-mail address"),
         ("handoff: {notify: [{email: 'Ann <ann@x.example>'}]}", "handoff.notify.0.email: must be one bare"),
         ("handoff: {notify: [{email: 'a@x.example,b@x.example'}]}", "handoff.notify.0.email: must be one bare"),
@@ -262,11 +270,17 @@ def test_a_model_is_waited_for_ten_minutes_at_most(load_text: Load, seconds: int
 def test_who_is_told_of_what_is_taken(load_text: Load) -> None:
     """Addresses of a local network are addresses; all events, or some of them by name."""
     config = load_text(
-        "handoff: {notify: [{email: owner@example.com}, {email: root@localhost}]}\n"
+        "handoff: {notify: [{email: owner@example.com}, {email: root@localhost}], smtp: {host: h, from: desk@h}}\n"
         'webhooks: [{url: https://h, secret: x, events: "message.received, conversation.handed_over"}]\n'
     )
 
     assert [notice.email for notice in config.handoff.notify] == ["owner@example.com", "root@localhost"]
+    assert config.handoff.smtp is not None
+    assert (config.handoff.smtp.port, config.handoff.smtp.security, config.handoff.smtp.sender) == (
+        587,
+        "starttls",
+        "desk@h",
+    )
     assert config.webhooks[0].events == ("message.received", "conversation.handed_over")
 
 
@@ -394,7 +408,8 @@ def test_a_configuration_does_not_print_its_secrets(load_text: Load) -> None:
     """Its repr may land in a log or a debugger."""
     config = load_text(
         "database: {url: postgresql://u:${P}@h/n}\nredis: {url: redis://:${P}@h}\napi: {keys: [${P}]}\n"
-        "webhooks: [{url: https://h, secret: ${P}}]\n",
+        "webhooks: [{url: https://h, secret: ${P}}]\n"
+        "handoff: {smtp: {host: h, from: a@x, username: u, password: ${P}}}\n",
         P="pass-word-1",
         OPENAI_API_KEY="pass-word-1",
         TWILIO_AUTH_TOKEN="pass-word-1",
@@ -472,7 +487,8 @@ def test_the_example_shows_every_key(name: str) -> None:
     block = next(block for block in blocks if block.startswith(f"{name}:"))
 
     def missing(model: type[BaseModel]) -> list[str]:
-        own = [key for key in model.model_fields if not re.search(rf"(^|[ {{]){key}:", block, re.MULTILINE)]
+        keys = [field.alias or name for name, field in model.model_fields.items()]
+        own = [key for key in keys if not re.search(rf"(^|[ {{]){key}:", block, re.MULTILINE)]
         return own + [key for kind in sections(model).values() for key in missing(kind)]
 
     assert missing(sections(Config)[name]) == []

@@ -17,6 +17,8 @@ from gateway.sandbox.openai import API_KEY, OpenAIStandIn
 from gateway.sandbox.twilio import TwilioStandIn
 from gateway.storage import Storage
 from tests.frontdesk import environment
+from tests.loopback import LoopbackChannel, roster_of
+from tests.test_mail import PASSWORD, serving
 
 pytest_plugins = ["tests.fixtures_redis"]
 
@@ -30,6 +32,7 @@ server: {{public_url: "{public_url}"}}
 assistant: {{api_key: "{api_key}", base_url: "{openai}/v1", model: "{model}", fallback_model: null}}
 channels:
   sms: {{type: twilio, account_sid: AC1, auth_token: "{token}", from: "+15557654321", api_base: "{twilio}"}}
+handoff: {{notify: [{{sms: "+15557654322", channel: sms}}]}}
 """
 
 
@@ -94,6 +97,7 @@ async def test_all_is_well(tmp_path, platforms):
         ["ok", "schema"],
         ["ok", "redis"],
         ["ok", "model"],
+        ["ok", "handoff.notify.0"],
         *[["ok", "channels.sms"]] * 4,
     ]
     assert any(ADDRESS in line for line in lines)
@@ -220,15 +224,13 @@ def test_keys_without_effect_are_named_where_they_are_set():
     """The file at the root sets none of them to anything; each one that an owner sets is a warning."""
     environ = {"OPENAI_API_KEY": "k", "TWILIO_ACCOUNT_SID": "AC1", "TWILIO_AUTH_TOKEN": "t"}
     config = config_with(
-        handoff={"notify": [{"email": "owner@corner-garage.dev"}], "return_to_bot_after_h": 24},
         api={"keys": ["k"]},
         webhooks=[{"url": "https://crm.corner-garage.dev", "secret": "s"}],
-        business={"capacity": 3},
     )
     found = examples.check_without_effect(config)
 
     assert examples.check_without_effect(load(EXAMPLE, environ)) == []
-    assert {finding.subject for finding in found} == {"handoff.notify", "api.keys", "webhooks", "business.capacity"}
+    assert {finding.subject for finding in found} == {"api.keys", "webhooks"}
     assert all(finding.ok and finding.fix for finding in found)
 
 
@@ -289,6 +291,70 @@ async def test_redis_is_asked_where_there_is_one(redis_server):
     none = await checks.check_redis(config_with())
 
     assert [finding.ok for finding in (*alive, *dead, *none)] == [True, False, True]
+
+
+async def test_nobody_to_tell_is_a_warning():
+    """A customer who waits is seen only by whoever looks for one."""
+    [finding] = await checks.check_handoff(config_with(), roster_of())
+
+    assert (finding.ok, "handoff.notify" in (finding.fix or "")) == (True, True)
+
+
+class Other(LoopbackChannel):
+    """A channel of another kind."""
+
+    kind = "whatsapp"
+
+
+class Particular(LoopbackChannel):
+    """A channel that knows its customers' addresses."""
+
+    def check_recipient(self, text: str) -> str:
+        """Know one."""
+        if text != "+15557654322":
+            raise ValueError("is none")
+        return text
+
+
+@pytest.mark.parametrize(
+    ("number", "channel", "told"),
+    [
+        ("+15557654322", "sms", None),
+        ("+1555", "sms", "sms is none"),
+        ("+15557654322", "other", "channels.other sends no text messages"),
+        ("+15557654322", "off", "channels.off is not enabled"),
+    ],
+)
+async def test_a_text_message_that_would_not_arrive_is_a_problem(number, channel, told):
+    """It is found out before a customer waits."""
+    config = config_with(handoff={"notify": [{"sms": number, "channel": channel}]})
+    [finding] = await checks.check_handoff(config, roster_of(Particular("sms"), Other("other")))
+
+    assert finding.ok is (told is None)
+    assert (told or "by SMS through channels.sms") in finding.detail
+
+
+@pytest.mark.parametrize(
+    ("password", "ok", "told"),
+    [
+        (None, True, "answers"),
+        (PASSWORD, True, "lets us in, and the password goes there unencrypted"),
+        ("wrong-word-2", False, "535"),
+    ],
+)
+async def test_the_mail_server_is_asked(password, ok, told):
+    """With the login that mails will have; a password is told to nobody."""
+    async with serving() as box:
+        login = {} if password is None else {"username": "desk", "password": password}
+        smtp = {"host": "127.0.0.1", "port": box.port, "security": "none", "from": "desk@corner-garage.dev", **login}
+        notify = [{"email": "owner@corner-garage.dev"}]
+        [finding] = await checks.check_handoff(config_with(handoff={"notify": notify, "smtp": smtp}), roster_of())
+
+    assert (finding.subject, finding.ok) == ("handoff.smtp", ok)
+    assert f"127.0.0.1:{box.port}" in finding.detail
+    assert told in finding.detail
+    assert "word" not in finding.detail.replace("password", "")
+    assert box.mails == []
 
 
 def test_a_folder_that_cannot_be_written_is_a_problem(tmp_path):

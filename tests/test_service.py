@@ -13,10 +13,22 @@ import pytest
 from channels.http import Http
 from gateway import ChatbotService
 from gateway.assistant import lease, service
+from gateway.assistant.people import People
 from gateway.assistant.turn import Reply
+from gateway.bus import open_bus
 from gateway.clock import utc_now
-from gateway.storage import BeginDirectTurn, Claim, FinishTurn, SchemaMismatch, Storage, StorageUnavailable, Takeover
+from gateway.storage import (
+    BeginDirectTurn,
+    Claim,
+    FinishTurn,
+    Handover,
+    SchemaMismatch,
+    Storage,
+    StorageUnavailable,
+    Takeover,
+)
 from tests.gateways import write_config
+from tests.loopback import roster_of
 from tests.saying import words
 from tests.test_lease import HEARTBEAT_S, SECOND, Wire, disturbed, until_extended
 
@@ -48,7 +60,8 @@ class HeldAssistant:
 
 def service_of(storage: Storage, assistant: HeldAssistant, **settings: Any) -> ChatbotService:
     """Build a service around the held assistant."""
-    return ChatbotService(storage, cast("Any", assistant), **settings)
+    people = People(storage, roster_of(), open_bus(None), utc_now)
+    return ChatbotService(storage, cast("Any", assistant), people, **settings)
 
 
 async def take_away(storage: Storage, at: datetime) -> bool:
@@ -106,7 +119,7 @@ async def test_waiting_for_a_person(storage: Storage, answers: bool) -> None:
     service = service_of(storage, assistant, answer_while_waiting=answers)
     first = asyncio.create_task(service.send_message("c", "a person please"))
     _, held = await assistant.next()
-    held.set_result(Reply(words("one comes"), "customer_request"))
+    held.set_result(Reply(words("one comes"), Handover("customer_request", "model")))
     await first
     second = asyncio.create_task(service.send_message("c", "hello?"))
     if answers:

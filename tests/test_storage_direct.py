@@ -11,6 +11,7 @@ from gateway.storage import (
     Begun,
     ConversationBelongsToChannel,
     FinishTurn,
+    Handover,
     Resume,
     Storage,
     Takeover,
@@ -98,7 +99,7 @@ async def test_waiting_conversation_may_be_silent(storage: Storage) -> None:
     """In mode waiting with a silent bot the message is stored and waits, until the bot is given the conversation."""
     first = await begin(storage)
     assert first.claim is not None
-    await storage.run(FinishTurn(first.claim.id, first.claim.fence, NOW, words("hi"), "complaint"))
+    await storage.run(FinishTurn(first.claim.id, first.claim.fence, NOW, words("hi"), Handover("complaint", "words")))
     silent = await storage.run(
         BeginDirectTurn("visitor-1", "website_chat", "hello?", "direct:x", NOW, NOW + 30 * SECOND, {}, None, False)
     )

@@ -15,6 +15,7 @@ from gateway.storage import (
     Compose,
     ExtendLease,
     FinishTurn,
+    Handover,
     Incoming,
     JournalRound,
     ReleaseTurn,
@@ -199,11 +200,13 @@ async def test_finish_without_answer_and_escalation(storage: Storage) -> None:
     """A turn may end without words; the reason marks the conversation for a person."""
     await accept(storage, sms("+1555", "SM1"))
     [turn] = await claim(storage)
-    finished = await storage.run(FinishTurn(turn.id, turn.fence, NOW, None, "ai_confidence_low"))
+    finished = await storage.run(
+        FinishTurn(turn.id, turn.fence, NOW, None, Handover("ai_confidence_low", "rule:fallback"))
+    )
     [conversation] = await storage.conversations()
 
     assert finished is not None
-    assert (finished.mode, finished.escalated, conversation.escalated_at) == ("waiting", True, NOW)
+    assert (finished.mode, conversation.escalated, conversation.escalated_at) == ("waiting", True, NOW)
     assert (conversation.total_messages, conversation.answered_sequence, conversation.bot_messages) == (1, 1, 0)
 
 

@@ -14,12 +14,13 @@ from structlog.testing import capture_logs
 
 from gateway import turns
 from gateway.assistant.model import Completion, ModelUnavailable, Prompt, Round, ToolCall, Usage
-from gateway.assistant.prompt import fallback_text
-from gateway.assistant.turn import Assistant
+from gateway.assistant.parts import build_assistant
+from gateway.assistant.phrases import fallback
+from gateway.assistant.summary import Summaries
 from gateway.bus import open_bus
 from gateway.cache import open_memory
 from gateway.clock import utc_now
-from gateway.config import AssistantConfig, BusinessConfig, TurnsConfig
+from gateway.config import AssistantConfig, BusinessConfig, Config, ServerConfig, TurnsConfig
 from gateway.media import Media, MediaStore
 from gateway.metrics import Metrics
 from gateway.roster import Roster
@@ -87,13 +88,18 @@ async def house(storage: Storage, tmp_path: Path, **settings: Any) -> AsyncItera
     roster = roster_of(LoopbackChannel("sms"))
     bus = open_bus(None)
     model = HeldModel()
-    config = AssistantConfig(api_key="x")
+    config = Config(
+        server=ServerConfig(public_url="https://chat.example.com"),
+        assistant=AssistantConfig(api_key="x"),
+        channels={},
+    )
     from channels.http import Http
 
     async with Http() as http:
         media = Media(storage, roster, MediaStore(tmp_path / "media"), http, utc_now)
         metrics = Metrics()
-        assistant = Assistant(storage, open_memory(None), media, model, metrics, utc_now, config, BusinessConfig())
+        summaries = Summaries(storage, model, metrics, utc_now)
+        assistant = build_assistant(storage, open_memory(None), media, model, summaries, metrics, utc_now, config)
         turns = Turns(
             storage,
             roster,
@@ -111,6 +117,7 @@ async def house(storage: Storage, tmp_path: Path, **settings: Any) -> AsyncItera
         finally:
             await turns.stop(0.1)
             await running
+            await summaries.close()
 
 
 async def test_messages_are_answered_in_order(storage: Storage, tmp_path: Path) -> None:
@@ -209,7 +216,7 @@ async def test_failed_model_gives_the_fallback_once(storage: Storage, tmp_path: 
 
         assert transcript == [
             "user: m1",
-            f"assistant: {fallback_text(BusinessConfig())}",
+            f"assistant: {fallback(BusinessConfig(), None)}",
             "user: m2",
             "user: m3",
             "assistant: back again",
@@ -226,7 +233,7 @@ async def test_turn_that_keeps_breaking_is_given_up(storage: Storage, tmp_path: 
         answer.set_exception(RuntimeError("a bug"))
         transcript = await h.transcript(2)
 
-        assert transcript[1] == f"assistant: {fallback_text(BusinessConfig())}"
+        assert transcript[1] == f"assistant: {fallback(BusinessConfig(), None)}"
 
 
 class AwayStorage:
@@ -284,7 +291,7 @@ async def test_old_message_gets_the_fallback(storage: Storage, tmp_path: Path) -
     async with house(storage, tmp_path) as h:
         transcript = await h.transcript(2)
 
-        assert transcript[1] == f"assistant: {fallback_text(BusinessConfig())}"
+        assert transcript[1] == f"assistant: {fallback(BusinessConfig(), None)}"
 
 
 async def test_round_with_calls_is_journalled_and_not_asked_again(storage: Storage, tmp_path: Path) -> None:

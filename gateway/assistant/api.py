@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -52,6 +53,17 @@ class Api(Protocol):
 
     def sent(self, request: Mapping[str, Any]) -> tuple[str | None, str | None]:
         """Return the effort and the verbosity that a request carries."""
+
+
+# A server refuses every further request that repeats another name than such a one, which models make up now and then
+# (NousResearch/hermes-agent#31666, mcp-use/mcp-use#90); its length: openai 3.54 types/shared/function_definition.py.
+_NOT_IN_NAME = re.compile(r"[^a-zA-Z0-9_-]")
+MAX_CALL_NAME = 64
+
+
+def call_name(name: str) -> str:
+    """Return the name of a call as the server takes it back; a tool's own stays as it is."""
+    return _NOT_IN_NAME.sub("_", name)[:MAX_CALL_NAME] or "_"
 
 
 def data_url(image: Image) -> str:

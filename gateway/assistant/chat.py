@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from gateway.assistant.api import Answer, Ask, data_url
+from gateway.assistant.api import Answer, Ask, call_name, data_url
 from gateway.assistant.families import chat_effort, family_of
 from gateway.assistant.model import Line, ModelMisconfigured, Prompt, ToolCall, Usage
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
-    from openai.types.chat import ChatCompletion
+    from openai.types.chat import ChatCompletion, ChatCompletionMessage
     from openai.types.completion_usage import CompletionUsage
 
 # Local servers without a reasoning parser leave the model's thoughts in the text; an unclosed one was cut off.
@@ -66,7 +67,10 @@ class ChatApi:
         """Call and read the answer."""
         from openai.types.chat import ChatCompletion
 
-        completion: object = await client.chat.completions.create(**request)
+        # The tools are in the wire's shape already; as an argument they would be walked through (see responses.py).
+        fields = {name: value for name, value in request.items() if name != "tools"}
+        body = {"tools": request["tools"]} if "tools" in request else None
+        completion: object = await client.chat.completions.create(**fields, extra_body=body)
         if not isinstance(completion, ChatCompletion):
             raise ModelMisconfigured("the server does not answer as Chat Completions does: check assistant.base_url")
         return _read(completion)
@@ -82,16 +86,34 @@ class ChatApi:
     def _messages(self, prompt: Prompt) -> Iterator[Mapping[str, Any]]:
         # Behind the transcript the notes leave the prefix cache whole; but other servers' templates want one system
         # message, in front (Mistral, Gemma).
-        in_front = "" if self._openai_hosted or not prompt.notes else f"\n\n{prompt.notes}"
-        yield {"role": "system", "content": prompt.instructions + in_front}
+        behind = self._openai_hosted
+        in_front = [prompt.instructions, *filter(None, () if behind else (prompt.summary, prompt.notes))]
+        yield {"role": "system", "content": "\n\n".join(in_front)}
+        if prompt.summary and behind:
+            yield {"role": "developer", "content": prompt.summary}
+        numbers = count(1)
         for line in prompt.lines:
+            yield from _past_calls(line, numbers)
             yield {"role": "user" if line.role == "user" else "assistant", "content": _content(line)}
-        if prompt.notes and not in_front:
+        if prompt.notes and behind:
             yield {"role": "developer", "content": prompt.notes}
         for past, outputs in prompt.rounds:
             yield from past.items
             for output in outputs:
                 yield {"role": "tool", "tool_call_id": output.call_id, "content": output.output}
+
+
+def _past_calls(line: Line, numbers: Iterator[int]) -> Iterator[Mapping[str, Any]]:
+    calls = [(f"past_{number}", call) for call, number in zip(line.calls, numbers, strict=False)]
+    if not calls:
+        return
+    called = [
+        {"id": call_id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+        for call_id, call in calls
+    ]
+    yield {"role": "assistant", "content": None, "tool_calls": called}
+    for call_id, call in calls:
+        yield {"role": "tool", "tool_call_id": call_id, "content": call.output}
 
 
 def _content(line: Line) -> str | list[dict[str, Any]]:
@@ -111,17 +133,26 @@ def _read(completion: ChatCompletion) -> Answer:
         calls = [call for call in message.tool_calls or [] if call.type == "function"]
         if choice.finish_reason == "length" and calls:  # a call that was cut off cannot be made
             text, calls = "", []
-        # Pydantic's warnings quote what it finds odd in an answer.
-        items = [message.model_dump(mode="json", exclude_none=True, exclude=_NOT_REPLAYED, warnings=False)]
+        items = [_kept(message)]
     return Answer(
         text=text,
-        calls=tuple(ToolCall(call.id, call.function.name, call.function.arguments) for call in calls),
+        calls=tuple(ToolCall(call.id, call_name(call.function.name), call.function.arguments) for call in calls),
         items=tuple(items),
         usage=_usage(completion.usage),
         model=completion.model,
         request_id=getattr(completion, "_request_id", None),
         refused=refused,
     )
+
+
+def _kept(message: ChatCompletionMessage) -> dict[str, Any]:
+    """Return a message as it is sent back with the outputs of its round."""
+    # Pydantic's warnings quote what it finds odd in an answer.
+    kept = message.model_dump(mode="json", exclude_none=True, exclude=_NOT_REPLAYED, warnings=False)
+    for call in kept.get("tool_calls", ()):
+        if call["type"] == "function":
+            call["function"]["name"] = call_name(call["function"]["name"])
+    return kept
 
 
 def _usage(usage: CompletionUsage | None) -> Usage:

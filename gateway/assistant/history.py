@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from gateway.assistant.model import Image, Line
+from gateway.assistant.model import LINE_SHOWN, Image, Line, PastCall
 
 MAX_IMAGES = 2
 """Pictures are paid for again with every call; older ones are only named."""
@@ -32,6 +32,7 @@ class Entry:
     answers_sequence: int | None = None
     """On an answer: the sequence number of the last message that it answers."""
     files: tuple[File, ...] = ()
+    calls: tuple[PastCall, ...] = ()
 
     @property
     def place(self) -> tuple[int, int, int]:
@@ -41,18 +42,81 @@ class Entry:
         return (self.answers_sequence, 1, self.sequence_number)
 
 
-def window(entries: Iterable[Entry], *, answered_sequence: int, input_sequence: int, limit: int) -> tuple[Line, ...]:
-    """Return the lines of a turn that answers the user messages in (answered_sequence, input_sequence].
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What a turn's prompt shows of the transcript."""
 
-    At most ``limit`` earlier messages come first, oldest first; then the turn's own, each once. Later user messages
-    stay out: they get their own turn. Of two entries with one number the last given counts.
+    start: int
+    """The sequence number behind which it starts; what lies before is told by the summary."""
+    next_start: int
+    """Behind which it will start next."""
+    earlier: tuple[Entry, ...]
+    asked: tuple[Entry, ...]
+    """The turn's own messages."""
+    is_nearly_full: bool
+    """Whether it will move on within the next turns: what it leaves behind then has to be summed up by then."""
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """All of it, in the order in which it is read."""
+        return (*self.earlier, *self.asked)
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        """All of it as the model sees it."""
+        return _lines(self.entries)
+
+
+def window(
+    entries: Iterable[Entry], *, answered_sequence: int, input_sequence: int, limit: int, budget_tokens: int = 1 << 30
+) -> Window:
+    """Return the window of a turn that answers the user messages in (answered_sequence, input_sequence].
+
+    At most ``limit`` earlier messages of ``budget_tokens`` in all come first, oldest first; then the turn's own, each
+    once. Later user messages stay out: they get their own turn. Of two entries with one number the last given counts.
     """
     unique = {entry.sequence_number: entry for entry in entries if entry.role != "system"}
     inside = sorted((entry for entry in unique.values() if entry.place[0] <= input_sequence), key=lambda e: e.place)
-    asked = [entry for entry in inside if entry.role == "user" and entry.sequence_number > answered_sequence]
+    asked = tuple(entry for entry in inside if entry.role == "user" and entry.sequence_number > answered_sequence)
     earlier = [entry for entry in inside if not (entry.role == "user" and entry.sequence_number > answered_sequence)]
-    first = start_of_window(max((entry.sequence_number for entry in earlier), default=0), limit)
-    return _lines([*(entry for entry in earlier if entry.sequence_number > first), *asked])
+    last = max((entry.sequence_number for entry in earlier), default=0)
+    step = limit - limit // 2 + 1
+    short_step = min(step, TOKEN_STEP)
+    start = _affordable(earlier, start_of_window(last, limit), short_step, budget_tokens)
+    kept = tuple(entry for entry in earlier if entry.sequence_number > start)
+    after = last + len(asked) + 1  # the newest message once the turn is answered
+    is_dear = sum(map(estimated_tokens, kept)) > NEARLY * budget_tokens
+    next_start = short_step * (start // short_step + 1) if is_dear else start + step
+    return Window(start, next_start, kept, asked, is_dear or after - start > limit - AHEAD)
+
+
+AHEAD = 2
+NEARLY = 0.7
+
+
+TOKEN_STEP = 6
+"""Where the tokens decide, the window starts behind multiples of this, so that it moves seldom there, too."""
+
+
+def _affordable(earlier: Sequence[Entry], start: int, step: int, budget_tokens: int) -> int:
+    """Move a window's start on, in steps, until what is behind it fits the budget."""
+    sizes = {entry.sequence_number: estimated_tokens(entry) for entry in earlier}
+    while sum(size for number, size in sizes.items() if number > start) > budget_tokens:
+        start = step * (start // step + 1)
+    return start
+
+
+BYTES_PER_TOKEN = 4
+TOKENS_PER_MESSAGE = 4
+
+
+def estimated_tokens(entry: Entry) -> int:
+    """Estimate what a message takes of a prompt; no tokenizer is at hand for models that are known by name only.
+
+    UTF-8 bytes by four is near enough for what OpenAI's encodings make of most scripts; pictures are not counted.
+    """
+    texts = [entry.content[:LINE_SHOWN], *(text for call in entry.calls for text in (call.arguments, call.output))]
+    return sum(-(-len(text.encode("utf-8", "replace")) // BYTES_PER_TOKEN) + TOKENS_PER_MESSAGE for text in texts)
 
 
 def start_of_window(last: int, limit: int) -> int:
@@ -86,5 +150,5 @@ def _lines(entries: Sequence[Entry]) -> tuple[Line, ...]:
         named = [file for file in entry.files if not any(file is other for other in shown)]
         text = "\n".join(filter(None, [entry.content, *map(_named, named)]))
         images = tuple(file.image for file in shown if file.image is not None)
-        lines.append(Line(cast("Literal['user', 'assistant', 'agent']", entry.role), text, images))
+        lines.append(Line(cast("Literal['user', 'assistant', 'agent']", entry.role), text, images, entry.calls))
     return tuple(reversed(lines))

@@ -21,11 +21,19 @@ from typing import Any, Literal, Protocol, Self
 
 # An agent's line reaches the model as an assistant's; these words tell the two apart, and the system prompt names them.
 COLLEAGUE_MARK = "[written by a colleague]"
-_MARK = re.compile(re.escape(COLLEAGUE_MARK), re.IGNORECASE)  # customers may not speak as one
+# Customers may not speak as one, however they space the words; what nobody sees is a space, too.
+_SPACE = "[\\s\u200b-\u200f\u2060\ufeff]"
+_MARK_WORDS = f"{_SPACE}+".join(COLLEAGUE_MARK.strip("[]").split())
+_MARK = re.compile(rf"\[{_SPACE}*{_MARK_WORDS}{_SPACE}*\]", re.IGNORECASE)
 LINE_SHOWN = 8_000
 """Characters of one message that the model reads; the transcript has all of it."""
 CUT_MARK = "[…]"
 LOST_IMAGE = "[attachment: an image that could not be read]"
+
+
+def without_colleague_mark(text: str) -> str:
+    """Return somebody's words so that they cannot be taken for a colleague's."""
+    return _MARK.sub("(written by a colleague)", text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +111,23 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
+class PastCall:
+    """A tool call of an earlier turn: what was asked, as JSON, and what came of it, in short."""
+
+    name: str
+    arguments: str
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
     """One entry of the transcript as the model sees it; an agent is a person of the business."""
 
     role: Literal["user", "assistant", "agent"]
     text: str
     images: tuple[Image, ...] = ()
+    calls: tuple[PastCall, ...] = ()
+    """What an answer's own turn had called before it was given."""
 
     @property
     def shown_text(self) -> str:
@@ -116,7 +135,7 @@ class Line:
         text = self.text if len(self.text) <= LINE_SHOWN else f"{self.text[:LINE_SHOWN]} {CUT_MARK}"
         if self.role == "agent":
             return f"{COLLEAGUE_MARK} {text}"
-        return _MARK.sub("(written by a colleague)", text)
+        return without_colleague_mark(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +188,8 @@ class Prompt:
     tools: tuple[ToolSpec, ...] = ()
     last_round: bool = False
     """True forbids tool calls, so that the answer is text."""
+    summary: str | None = None
+    """What the conversation said before the lines; it stands in front of them."""
     notes: str | None = None
     """Facts that change from call to call, such as the time; they stand behind the transcript."""
     cache_key: str | None = None

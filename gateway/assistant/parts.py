@@ -8,13 +8,21 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from channels.http import Http
+from gateway.assistant.loop import Loop
 from gateway.assistant.model import Model
 from gateway.assistant.models import build_model
+from gateway.assistant.people import People
+from gateway.assistant.pictures import Pictures
 from gateway.assistant.service import ChatbotService
+from gateway.assistant.summary import Summaries
+from gateway.assistant.tools import Toolbox
+from gateway.assistant.tools.standard import build_tools
+from gateway.assistant.transcript import Transcript
 from gateway.assistant.turn import Assistant
+from gateway.bus import Bus, open_bus
 from gateway.cache import Memory, open_memory
 from gateway.clock import Clock, utc_now
-from gateway.config import Config
+from gateway.config import Config, ConfigError, Problem
 from gateway.media import Media, MediaStore
 from gateway.metrics import Metrics
 from gateway.roster import Roster, build_roster
@@ -30,9 +38,11 @@ class Parts:
     http: Http
     roster: Roster
     storage: Storage
+    bus: Bus
     memory: Memory
     model: Model
     media: Media
+    summaries: Summaries
     assistant: Assistant
     service: ChatbotService
 
@@ -58,12 +68,37 @@ def _memory_namespace(storage: Storage, database_url: str) -> Callable[[], Await
     return tell
 
 
+def build_assistant(
+    storage: Storage,
+    memory: Memory,
+    media: Media,
+    model: Model,
+    summaries: Summaries,
+    metrics: Metrics,
+    clock: Clock,
+    config: Config,
+) -> Assistant:
+    """Put together what answers.
+
+    Raises:
+        ConfigError: the tools, or the allowed links, do not hold.
+    """
+    assistant, business = config.assistant, config.business
+    toolbox = Toolbox(build_tools(storage, assistant, business), storage, metrics, clock)
+    transcript = Transcript(storage, memory, media, Pictures(), assistant)
+    loop = Loop(storage, model, toolbox, metrics, clock, max_rounds=assistant.max_rounds)
+    try:
+        return Assistant(storage, transcript, loop, summaries, metrics, clock, assistant, business)
+    except ValueError as error:
+        raise ConfigError([Problem("assistant.allowed_links", str(error))]) from error
+
+
 @asynccontextmanager
 async def open_parts(config: Config, clock: Clock = utc_now) -> AsyncIterator[Parts]:
     """Open the storage, the memory, the HTTP client and the model; the database may be away.
 
     Raises:
-        ConfigError: a channel's settings do not hold.
+        ConfigError: a channel's settings, or the tools, do not hold.
     """
     metrics = Metrics()
     async with AsyncExitStack() as stack:
@@ -79,8 +114,14 @@ async def open_parts(config: Config, clock: Clock = utc_now) -> AsyncIterator[Pa
         model = build_model(config.assistant)
         stack.push_async_callback(model.close)
         media = Media(storage, roster, MediaStore(config.data.dir / "media"), http, clock)
-        assistant = Assistant(storage, memory, media, model, metrics, clock, config.assistant, config.business)
+        summaries = Summaries(storage, model, metrics, clock)
+        stack.push_async_callback(summaries.close)
+        assistant = build_assistant(storage, memory, media, model, summaries, metrics, clock, config)
+        bus = open_bus(config.redis.url, on_error=metrics.cache_errors.inc, namespace=namespace_of(config.database.url))
+        await bus.open()
+        stack.push_async_callback(bus.close)
+        people = People(storage, roster, bus, clock)
         service = ChatbotService(
-            storage, assistant, clock, answer_while_waiting=config.handoff.while_waiting == "answer"
+            storage, assistant, people, clock, answer_while_waiting=config.handoff.while_waiting == "answer"
         )
-        yield Parts(config, metrics, http, roster, storage, memory, model, media, assistant, service)
+        yield Parts(config, metrics, http, roster, storage, bus, memory, model, media, summaries, assistant, service)

@@ -6,17 +6,19 @@ developers.openai.com/api/docs/guides/migrate-to-responses; types: openai 3.54 `
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from gateway.assistant.api import Answer, Ask, data_url
+from gateway.assistant.api import Answer, Ask, call_name, data_url
 from gateway.assistant.failures import RequestRefused
 from gateway.assistant.guard import Refusal
 from gateway.assistant.model import Line, ModelMisconfigured, ModelUnavailable, Prompt, Round, ToolCall, Usage
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
-    from openai.types.responses import Response, ResponseOutputMessage, ResponseUsage
+    from openai.types.responses import Response, ResponseOutputItem, ResponseOutputMessage, ResponseUsage
 
+_IN_SHAPE = ("input", "tools")
 _TRY_AGAIN = frozenset({"server_error", "rate_limit_exceeded"})  # openai 3.54 types/responses/response_error.py
 
 
@@ -57,10 +59,11 @@ class ResponsesApi:
         """Call and read the answer."""
         from openai.types.responses import Response
 
-        # The conversation is in the wire's shape already. As `input`, every line of it would be walked through for
-        # nothing to change, which took a quarter of a turn's time (py-spy, 2026-11, openai 3.57).
-        fields = dict(request)
-        body = {"input": fields.pop("input")}
+        # The conversation and the tools are in the wire's shape already. As arguments, every piece of them would be
+        # walked through for nothing to change, which took a quarter of a turn's time for a conversation, and more than
+        # half of it for our tools (py-spy and cProfile, 2026-11, openai 3.57).
+        fields = {name: value for name, value in request.items() if name not in _IN_SHAPE}
+        body = {name: request[name] for name in _IN_SHAPE if name in request}
         response: object = await client.responses.create(**fields, extra_body=body)
         if not isinstance(response, Response):
             raise ModelMisconfigured("the server does not answer as the Responses API does: check assistant.base_url")
@@ -72,7 +75,11 @@ class ResponsesApi:
 
 
 def _input(prompt: Prompt, model: str) -> Iterator[Mapping[str, Any]]:
+    if prompt.summary:
+        yield {"role": "developer", "content": prompt.summary}
+    numbers = count(1)
     for line in prompt.lines:
+        yield from _past_calls(line, numbers)
         yield {"role": "user" if line.role == "user" else "assistant", "content": _content(line)}
     if prompt.notes:
         yield {"role": "developer", "content": prompt.notes}
@@ -80,6 +87,14 @@ def _input(prompt: Prompt, model: str) -> Iterator[Mapping[str, Any]]:
         yield from _replayed(past, model)
         for output in outputs:
             yield {"type": "function_call_output", "call_id": output.call_id, "output": output.output}
+
+
+def _past_calls(line: Line, numbers: Iterator[int]) -> Iterator[Mapping[str, Any]]:
+    """Tell what earlier turns called; by ids of ours, as the provider keeps nothing and refuses ids that it lacks."""
+    for call, number in zip(line.calls, numbers, strict=False):
+        call_id = f"past_{number}"
+        yield {"type": "function_call", "call_id": call_id, "name": call.name, "arguments": call.arguments}
+        yield {"type": "function_call_output", "call_id": call_id, "output": call.output}
 
 
 def _content(line: Line) -> str | list[dict[str, Any]]:
@@ -110,23 +125,25 @@ def _read(response: Response) -> Answer:
         text, calls = "", []
     return Answer(
         text=text,
-        calls=tuple(ToolCall(call.call_id, call.name, call.arguments) for call in calls),
-        items=tuple(
-            # Pydantic's warnings quote what it finds odd in an answer.
-            item.model_dump(
-                mode="json",
-                by_alias=True,
-                exclude_none=True,
-                exclude={"status", "parsed_arguments"},
-                warnings=False,
-            )
-            for item in output
-        ),
+        calls=tuple(ToolCall(call.call_id, call_name(call.name), call.arguments) for call in calls),
+        items=tuple(map(_kept, output)),
         usage=_usage(response.usage),
         model=str(response.model),
         request_id=request_id,
         refused=refused,
     )
+
+
+def _kept(item: ResponseOutputItem) -> dict[str, Any]:
+    """Return an item as it is sent back with the outputs of its round."""
+    kept = item.model_dump(
+        mode="json",
+        by_alias=True,
+        exclude_none=True,
+        exclude={"status", "parsed_arguments"},
+        warnings=False,  # Pydantic's warnings quote what it finds odd in an answer
+    )
+    return {**kept, "name": call_name(item.name)} if item.type == "function_call" else kept
 
 
 def _text(messages: Sequence[ResponseOutputMessage]) -> tuple[str, bool]:

@@ -16,6 +16,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from gateway.assistant.lease import LEASE_S, keep_lease
+from gateway.assistant.people import People
 from gateway.assistant.turn import Assistant, Reply
 from gateway.clock import Clock, utc_now
 from gateway.storage import (
@@ -56,10 +57,18 @@ class ChatbotService:
     """
 
     def __init__(
-        self, storage: Storage, assistant: Assistant, clock: Clock = utc_now, *, answer_while_waiting: bool = True
+        self,
+        storage: Storage,
+        assistant: Assistant,
+        people: People,
+        clock: Clock = utc_now,
+        *,
+        answer_while_waiting: bool = True,
     ) -> None:
         self._storage = storage
         self._assistant = assistant
+        self.people = people
+        """Takeover, a person's reply, resume and close."""
         self._clock = clock
         self._answer_while_waiting = answer_while_waiting
         self._owner = f"direct:{uuid.uuid4()}"
@@ -172,7 +181,7 @@ class ChatbotService:
 
     async def _answer(self, conversation_id: str, begun: Begun) -> dict[str, Any]:
         if begun.claim is None:
-            return self._result(conversation_id, begun, None, begun.total_messages, escalated=begun.escalated)
+            return self._result(conversation_id, begun, None, begun.total_messages, begun.mode)
         try:
             async with keep_lease(self._storage, begun.claim, self._clock):
                 reply = await self._assistant.answer(begun.claim)
@@ -183,7 +192,7 @@ class ChatbotService:
             await self._shielded(self._release(begun.claim))
             raise
         await self._assistant.remember(begun.claim, reply, finished)
-        return self._result(conversation_id, begun, reply, finished.total_messages, escalated=finished.escalated)
+        return self._result(conversation_id, begun, reply, finished.total_messages, finished.mode)
 
     async def _finish(self, claim: Claim, reply: Reply) -> Finished:
         operation = FinishTurn(
@@ -191,7 +200,7 @@ class ChatbotService:
             claim.fence,
             self._clock(),
             reply.answer,
-            reply.escalation_reason,
+            reply.handover,
             reply.fallback,
             self._answer_while_waiting,
         )
@@ -217,7 +226,7 @@ class ChatbotService:
         row = await self._storage.conversation(claim.conversation_id)
         if row is None or row.fence != claim.fence or row.answered_sequence != claim.input_sequence:
             return None
-        return Finished(row.total_messages, row.total_messages, row.due_at, row.mode, row.escalated)
+        return Finished(row.total_messages, row.total_messages, row.due_at, row.mode)
 
     async def _release(self, claim: Claim) -> None:
         with contextlib.suppress(StorageUnavailable):  # then the lease runs out by itself
@@ -239,17 +248,17 @@ class ChatbotService:
     async def _silent_result(self, conversation_id: str, begun: Begun) -> dict[str, Any]:
         row = await self._storage.conversation(conversation_id)
         assert row is not None
-        return self._result(conversation_id, begun, None, row.total_messages, escalated=row.escalated)
+        return self._result(conversation_id, begun, None, row.total_messages, row.mode)
 
     def _result(
-        self, conversation_id: str, begun: Begun, reply: Reply | None, message_count: int, *, escalated: bool
+        self, conversation_id: str, begun: Begun, reply: Reply | None, message_count: int, mode: str
     ) -> dict[str, Any]:
         answer = reply.answer if reply is not None else None
         return {
             "conversation_id": conversation_id,
             "message": None if answer is None else answer.text,
             "actions": [] if answer is None else list(answer.tool_calls),
-            "needs_human_escalation": escalated,
+            "needs_human_escalation": mode != "bot",
             "timestamp": self._clock().isoformat(),
             "model": None if answer is None else answer.model,
             "database_conversation_id": begun.id,

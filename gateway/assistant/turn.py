@@ -1,56 +1,46 @@
 """One turn of the shared chatbot: what the pipeline and ``send_message`` both run.
 
-It is given a claimed conversation and returns what to say; committing the answer is the caller's.
+It is given a claimed conversation and returns what to say and whether a person is needed; committing both is the
+caller's.
 """
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-import json
-import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 
-from channels.content import Content, offered
-from channels.rendering import numbered
-from gateway.assistant.history import MAX_IMAGES, Entry, File, window
-from gateway.assistant.model import Completion, Image, Model, ModelError, Prompt, ToolCall, ToolOutput, Usage
-from gateway.assistant.prompt import fallback_text, notes, system_prompt
-from gateway.cache import Memory, Remembered
+from channels.content import Content
+from gateway.assistant import phrases
+from gateway.assistant.actions import actions
+from gateway.assistant.escalation.rules import Heard, gravest, hear, judge
+from gateway.assistant.history import Window
+from gateway.assistant.loop import Loop, Spoken
+from gateway.assistant.model import ModelError, Prompt
+from gateway.assistant.prompt import WAITING_NOTE, booked_note, handover_note, notes, system_prompt
+from gateway.assistant.safety import Safety
+from gateway.assistant.summary import Summaries, said_as_data
+from gateway.assistant.tools import TurnRun
+from gateway.assistant.transcript import Told, Transcript
 from gateway.clock import Clock
 from gateway.config import AssistantConfig, BusinessConfig
-from gateway.media import Media
 from gateway.metrics import Metrics
-from gateway.storage import (
-    Answer,
-    Claim,
-    Fenced,
-    Finished,
-    JournalRound,
-    Storage,
-    StoredAttachment,
-    StoredMessage,
-    TurnRound,
-)
+from gateway.schedule import Schedule
+from gateway.storage import Answer, Claim, Finished, Handover, Storage
 
 log = structlog.get_logger(__name__)
 
 FALLBACK_EVERY = timedelta(minutes=10)
 """A conversation hears the fallback text at most once in this time."""
-FALLBACK_REASON = "ai_confidence_low"
-REMEMBERED_MESSAGES = 64
-MEDIA_WAIT_S = 10.0
-"""How long an answer waits for a picture; without it the model is told that there is one."""
-IMAGE_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp")
-"""What the model's vision reads (OpenAI's guide "Images and vision", read 2026-11)."""
-TAKEN_BACK = "[message taken back]"
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+FALLBACK = Handover("ai_confidence_low", "rule:fallback")
+UNSAFE = Handover("ai_confidence_low", "rule:unsafe_answer")
+MAX_APPOINTMENTS = 5
+"""Of a customer, that the model is told of without asking."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +49,10 @@ class Reply:
 
     answer: Answer | None
     """None where nothing is said: the fallback text was said a short while ago."""
-    escalation_reason: str | None = None
+    handover: Handover | None = None
     fallback: bool = False
+    window: Window | None = None
+    """What the model saw of the transcript, where it was asked."""
 
 
 class Assistant:
@@ -69,227 +61,169 @@ class Assistant:
     def __init__(
         self,
         storage: Storage,
-        memory: Memory,
-        media: Media,
-        model: Model,
+        transcript: Transcript,
+        loop: Loop,
+        summaries: Summaries,
         metrics: Metrics,
         clock: Clock,
         config: AssistantConfig,
         business: BusinessConfig,
     ) -> None:
+        """Put it together.
+
+        Raises:
+            ValueError: an entry of ``allowed_links`` is none.
+        """
         self._storage = storage
-        self._memory = memory
-        self._media = media
-        self._model = model
+        self._transcript = transcript
+        self._loop = loop
+        self._summaries = summaries
         self._metrics = metrics
         self._clock = clock
-        self._config = config
         self._business = business
+        self._schedule = Schedule(business)
         self._instructions = system_prompt(business, config.instructions)
+        self._safety = Safety(
+            self._instructions, _owner_texts(business), config.allowed_links, own_words=config.instructions or ""
+        )
         self._cache_key = hashlib.sha256(self._instructions.encode()).hexdigest()[:32]
 
     async def answer(self, claim: Claim) -> Reply:
-        """Ask the model, journalling each round before its tools run; a failed model gives the fallback text.
+        """Ask the model and run its tools; a model that fails gives the fallback text.
 
         Raises:
             Fenced: the turn was taken away meanwhile.
-            StorageUnavailable: the transcript cannot be read.
+            StorageUnavailable: the database is away.
         """
         started = time.monotonic()
-        prompt = await self._prompt(claim)
+        told = await self._transcript.tell(claim)
+        heard = hear(_texts(claim), _since_handoff(claim, told))
+        turn, journal = await self._loop.begin(claim)
+        prompt = await self._prompt(claim, told, heard)
         try:
-            completion, usage, calls = await self._rounds(claim, prompt)
+            spoken = await self._loop.run(turn, journal, prompt)
         except ModelError as error:
             kind = type(error).__name__
             self._metrics.model_errors.labels(kind).inc()
             log.error("model_failed", kind=kind, request_id=error.request_id)
-            return self.fallback(claim)
-        self._metrics.tokens.labels(completion.model).inc(usage.total)
-        return Reply(
-            Answer(
-                Content(completion.text),
-                model=completion.model,
-                reasoning_effort=completion.reasoning_effort,
-                verbosity=completion.verbosity,
-                tokens_used=usage.total,
-                processing_time_ms=round((time.monotonic() - started) * 1000),
-                tool_calls=tuple({"name": call.name, "call_id": call.call_id} for call in calls),
-            )
-        )
+            return self._fallback(claim, heard, gravest([heard.handover, turn.handover, FALLBACK]), turn)
+        self._metrics.tokens.labels(spoken.completion.model).inc(spoken.usage.total)
+        reply = self._reply(claim, told, heard, turn, spoken)
+        if reply.answer is None:
+            return reply
+        duration_ms = round((time.monotonic() - started) * 1000)
+        return replace(reply, answer=replace(reply.answer, processing_time_ms=duration_ms), window=told.window)
 
     def fallback(self, claim: Claim) -> Reply:
         """Say in the business's name that a person will answer, unless that was said a short while ago."""
-        said_lately = claim.fallback_at is not None and self._clock() - claim.fallback_at < FALLBACK_EVERY
-        answer = None if said_lately else Answer(Content(fallback_text(self._business)))
-        return Reply(answer, FALLBACK_REASON, fallback=True)
+        heard = hear(_texts(claim), ())
+        return self._fallback(claim, heard, gravest([heard.handover, FALLBACK]), None)
 
     async def remember(self, claim: Claim, reply: Reply, finished: Finished) -> None:
-        """Put a committed turn into the conversation memory."""
-        entries = [_remembered(message) for message in claim.messages]
-        if reply.answer is not None:
-            shown = _shown(reply.answer.text, reply.answer.content.extras())
-            entries.append(Remembered(finished.sequence_number, "assistant", shown, claim.input_sequence))
-        await self._memory.remember(_memory_key(claim), tuple(entries), replace=False)
+        """Put a committed turn into the conversation memory, and see whether it has become long."""
+        if reply.handover is not None and claim.mode == "bot" and finished.needs_person:
+            self._metrics.escalations.labels(reply.handover.reason, reply.handover.source).inc()
+        await self._transcript.remember(claim, reply.answer, finished)
+        if reply.window is not None:
+            self._summaries.consider(claim, reply.window, finished.total_messages)
 
-    # --- the loop ---
+    # --- what is said ---
 
-    async def _rounds(self, claim: Claim, prompt: Prompt) -> tuple[Completion, Usage, tuple[ToolCall, ...]]:
-        """Ask until the model answers with text; rounds that an earlier try of this turn journalled are replayed."""
-        journal = [Completion.from_json(row.response or {}) for row in await self._journal(claim)]
-        usage = Usage()
-        calls: tuple[ToolCall, ...] = ()
-        for number in range(self._config.max_rounds + 1):
-            last = number == self._config.max_rounds
-            replayed = number < len(journal)
-            completion = journal[number] if replayed else await self._ask(replace(prompt, last_round=last))
-            usage += completion.usage
-            if not completion.calls or last:
-                return completion, usage, calls
-            if not replayed:
-                await self._keep_round(claim, number, completion)
-            calls += completion.calls
-            outputs = await self._run_tools(completion.calls)
-            prompt = replace(prompt, rounds=(*prompt.rounds, (completion.round, outputs)))
-        raise AssertionError("the last round has no calls")
-
-    async def _journal(self, claim: Claim) -> Sequence[TurnRound]:
-        """Read what an earlier try of this turn has journalled."""
-        return await self._storage.rounds(claim.id, claim.input_sequence) if claim.has_rounds else ()
-
-    async def _ask(self, prompt: Prompt) -> Completion:
-        completion = await self._model.complete(prompt)
-        self._metrics.model_seconds.observe(completion.duration_ms / 1000)
-        return completion
-
-    async def _keep_round(self, claim: Claim, number: int, completion: Completion) -> None:
-        kept = await self._storage.run(
-            JournalRound(
-                claim.id,
-                claim.fence,
-                claim.input_sequence,
-                number,
-                completion.to_json(),
-                completion.request_id,
-                completion.usage.total,
-                completion.duration_ms,
-                self._clock(),
-            )
+    def _reply(self, claim: Claim, told: Told, heard: Heard, turn: TurnRun, spoken: Spoken) -> Reply:
+        completion = spoken.completion
+        checked = self._safety.check(completion.text)
+        for what in checked.removed:
+            self._metrics.answers_checked.labels(what).inc()
+            log.warning("answer_changed", what=what, request_id=completion.request_id)
+        if checked.text is None:
+            return self._fallback(claim, heard, gravest([heard.handover, turn.handover, UNSAFE]), turn)
+        earlier = _since_handoff(claim, told)
+        judged = judge(checked.text, _texts(claim), earlier, failed_tools=turn.failures)
+        handover = gravest([heard.handover, turn.handover, judged])
+        answer = Answer(
+            Content(checked.text),
+            model=completion.model,
+            reasoning_effort=completion.reasoning_effort,
+            verbosity=completion.verbosity,
+            tokens_used=spoken.usage.total,
+            tool_calls=actions(turn, self._safety),
         )
-        if not kept:
-            raise Fenced
+        return Reply(self._with_opening(claim, heard, answer, handover), self._summed_up(claim, handover))
 
-    async def _run_tools(self, calls: Sequence[ToolCall]) -> tuple[ToolOutput, ...]:
-        """Answer every call of a round: one without an output would make the next request invalid."""
-        error = json.dumps({"error": "unknown_tool"})
-        return tuple(ToolOutput(call.call_id, error) for call in calls)
+    def _fallback(self, claim: Claim, heard: Heard, handover: Handover | None, turn: TurnRun | None) -> Reply:
+        handover = self._summed_up(claim, handover)
+        if claim.fallback_at is not None and self._clock() - claim.fallback_at < FALLBACK_EVERY:
+            return Reply(None, handover, fallback=True)
+        text = phrases.fallback(self._business, heard.language)
+        answer = Answer(Content(text), tool_calls=actions(turn, self._safety) if turn else ())
+        return Reply(self._with_opening(claim, heard, answer, handover), handover, fallback=True)
+
+    def _with_opening(self, claim: Claim, heard: Heard, answer: Answer, handover: Handover | None) -> Answer:
+        """Add when somebody will be there, where the conversation is handed over outside business hours."""
+        now = self._clock()
+        opening = self._schedule.next_opening(now)
+        if handover is None or claim.mode != "bot" or opening is None or opening <= now:
+            return answer
+        sentence = phrases.out_of_hours(self._business, heard.language, opening, now)
+        return replace(answer, content=replace(answer.content, text=f"{answer.text}\n\n{sentence}"))
+
+    @staticmethod
+    def _summed_up(claim: Claim, handover: Handover | None) -> Handover | None:
+        """Give a hand-over what it is about: the model's summary, or else the customer's own last words."""
+        if handover is None or handover.summary is not None:
+            return handover
+        return replace(handover, summary=_texts(claim)[-1] if claim.messages else None)
 
     # --- the prompt ---
 
-    async def _prompt(self, claim: Claim) -> Prompt:
-        asked = [_remembered(message) for message in await self._with_media(claim)]
-        remembered = [*await self._earlier(claim), *asked]
-        images = await self._images(remembered)
-        lines = window(
-            [_entry(message, images) for message in remembered],
-            answered_sequence=claim.answered_sequence,
-            input_sequence=claim.input_sequence,
-            limit=self._config.history_messages,
-        )
+    async def _prompt(self, claim: Claim, told: Told, heard: Heard) -> Prompt:
+        now = self._clock()
+        conversation = hashlib.sha256(claim.conversation_id.encode()).hexdigest()
         return Prompt(
             instructions=self._instructions,
-            lines=lines,
-            notes=notes(self._clock(), self._business, customer_name=claim.user_name, channel_kind=claim.channel),
-            cache_key=self._cache_key,
-            user_key=hashlib.sha256(claim.conversation_id.encode()).hexdigest(),
-            metadata={"conversation_id": claim.conversation_id},
+            lines=told.window.lines,
+            summary=said_as_data(told.summary) if told.summary else None,
+            notes=notes(
+                now,
+                self._business,
+                customer_name=claim.user_name,
+                channel_kind=claim.channel,
+                known=await self._known(claim, heard, now),
+            ),
+            # From GPT-5.6 on a prefix is found again where an earlier request ended, so within one conversation; and
+            # one key should not see more than some 15 requests a minute (developers.openai.com, cookbook, "Prompt
+            # caching 201", read 2026-11).
+            cache_key=f"{self._cache_key}:{conversation[:24]}",
+            user_key=conversation,
+            metadata={"conversation_id": conversation},
         )
 
-    async def _earlier(self, claim: Claim) -> tuple[Remembered, ...]:
-        """Return the newest messages beside the turn's own, from the memory or, on a miss, from the database."""
-        own = {message.sequence_number for message in claim.messages}
-        newest = claim.total_messages
-        while newest in own:
-            newest -= 1
-        if newest == 0:
-            return ()
-        recalled = await self._memory.recall(_memory_key(claim), newest)
-        if recalled is None:
-            stored = await self._storage.newest_messages(claim.id, up_to=newest, limit=REMEMBERED_MESSAGES)
-            recalled = tuple(_remembered(message) for message in stored)
-            await self._memory.remember(_memory_key(claim), recalled, replace=True)
-        # Beyond what is answered, a user's message that is not the turn's own came later, or asks nothing.
-        return tuple(
-            message
-            for message in recalled
-            if message.sequence_number not in own
-            and not (message.role == "user" and message.sequence_number > claim.answered_sequence)
-        )
-
-    async def _with_media(self, claim: Claim) -> tuple[StoredMessage, ...]:
-        """Fetch the files of the messages to answer; an answer waits only so long for them."""
-        files = [file for message in claim.messages for file in message.attachments]
-        if not files:
-            return claim.messages
-        try:
-            async with asyncio.timeout(MEDIA_WAIT_S):
-                fetched = await self._media.fetch(claim.channel_name, files)
-        except TimeoutError:
-            log.warning("media_not_in_time")
-            return claim.messages
-        return tuple(
-            replace(message, attachments=tuple(fetched.get(file.id, file) for file in message.attachments))
-            for message in claim.messages
-        )
-
-    async def _images(self, messages: Sequence[Remembered]) -> dict[str, Image]:
-        """Read the newest pictures that the window can show, by their hash."""
-        wanted: dict[str, str] = {}
-        for message in reversed(messages):
-            for key, content_type in reversed(message.attachments):
-                if content_type in IMAGE_TYPES and _SHA256.fullmatch(key) and len(wanted) < MAX_IMAGES:
-                    wanted[key] = content_type
-        contents = await asyncio.gather(*(self._read_image(key) for key in wanted))
-        pairs = zip(wanted.items(), contents, strict=True)
-        return {key: Image(content, content_type) for (key, content_type), content in pairs if content is not None}
-
-    async def _read_image(self, sha256: str) -> bytes | None:
-        try:
-            return await self._media.store.read(sha256)
-        except OSError:  # another process's disk, or cleared away: the model is told that there was a picture
-            log.warning("media_missing")
-            return None
+    async def _known(self, claim: Claim, heard: Heard, now: datetime) -> list[str]:
+        """Say what is known beside the transcript: appointments, and who is asked to take over."""
+        known = []
+        if claim.converted_to_appointment:
+            booked = await self._storage.appointments(
+                since=now, conversation=(claim.id, claim.contact_id), status="booked", limit=MAX_APPOINTMENTS
+            )
+            if booked:
+                known.append(booked_note(booked))
+        if heard.handover is not None and claim.mode == "bot":
+            known.append(handover_note(heard.handover.reason, self._schedule.next_opening(now), now))
+        elif claim.mode == "waiting":
+            known.append(WAITING_NOTE)
+        return known
 
 
-def _memory_key(claim: Claim) -> str:
-    """Name what is remembered of a conversation; an edited transcript has another name.
-
-    By its public id: after a backup has been restored, a row's number may go to somebody else.
-    """
-    return f"{claim.conversation_id}:{claim.amendments}"
+def _texts(claim: Claim) -> tuple[str, ...]:
+    return tuple(message.content for message in claim.messages)
 
 
-def _remembered(message: StoredMessage) -> Remembered:
-    metadata = message.metadata or {}
-    taken_back = metadata.get("revoked") is True
-    attachments = () if taken_back else tuple((_file_key(file), file.content_type) for file in message.attachments)
-    content = TAKEN_BACK if taken_back else _shown(message.content, metadata)
-    # Words about consent, and what was written to somebody who may not answer, are nothing to come back to.
-    is_context = message.asks or taken_back or metadata.get("overheard") is True
-    role = message.role if is_context else "system"
-    return Remembered(message.sequence_number, role, content, message.answers_sequence, attachments)
+def _since_handoff(claim: Claim, told: Told) -> list[Any]:
+    return [entry for entry in told.window.earlier if entry.sequence_number > claim.handoff_sequence]
 
 
-def _shown(text: str, metadata: Mapping[str, Any]) -> str:
-    """Return a message as the model reads it: with the choices that it offers, or with the one that it picks."""
-    picked = (metadata.get("choice") or {}).get("title")
-    said = [text, numbered(offered(metadata)), f"[chose: {picked}]" if picked and picked != text else ""]
-    return "\n".join(filter(None, said))
-
-
-def _file_key(file: StoredAttachment) -> str:
-    return file.sha256 or file.url
-
-
-def _entry(message: Remembered, images: Mapping[str, Image]) -> Entry:
-    files = tuple(File(content_type, images.get(key)) for key, content_type in message.attachments)
-    return Entry(message.sequence_number, message.role, message.content, message.answers_sequence, files)
+def _owner_texts(business: BusinessConfig) -> Sequence[str]:
+    """Return what the owner wrote, which customers may read word for word."""
+    texts = [business.name, business.phone or ""]
+    texts += [text for entry in business.faq for text in (entry.question, entry.answer)]
+    return [*texts, *(service.name for service in business.services)]

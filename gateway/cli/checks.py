@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from channels.addresses import is_public
-from channels.base import Channel, Diagnoses, Finding, NamesWebhook
+from channels.base import Channel, ChecksRecipient, Diagnoses, Finding, NamesWebhook
 from gateway.cli.examples import is_example_host
 
 if TYPE_CHECKING:
-    from gateway.config import AssistantConfig, Config
+    from gateway.config import AssistantConfig, Config, NoticeConfig, SmtpConfig
+    from gateway.roster import Roster
 
 LOOK_TIMEOUT_S = 10.0
 CHANNEL_TIMEOUT_S = 30.0
@@ -176,6 +177,61 @@ def _with_end(name: str, ends: date | None, today: date) -> Finding:
     if days <= WARN_BEFORE_SHUTDOWN_DAYS:
         return Finding("model", True, f"{name} answers, and will be shut down on {ends}, in {days} days", fix)
     return _ok("model", f"{name} answers until {ends}")
+
+
+def check_tools(config: Config) -> Finding:
+    """Name what the assistant can do."""
+    from gateway.assistant.tools.standard import build_tools
+    from gateway.config import ConfigError
+    from gateway.storage import Storage
+
+    try:
+        tools = build_tools(Storage(config.database.url), config.assistant, config.business)
+    except ConfigError as error:
+        return _problem("tools", str(error), "see docs/adding-a-tool.md")
+    listed = ", ".join(tool.name for tool in tools)
+    if not config.business.hours and config.assistant.tools is None:
+        return Finding("tools", True, f"{listed}; none for appointments", "fill in business.hours to offer times")
+    return _ok("tools", listed)
+
+
+async def check_handoff(config: Config, roster: Roster) -> Sequence[Finding]:
+    """Tell whether people would learn that a customer waits."""
+    handoff = config.handoff
+    if not handoff.notify:
+        detail = "nobody is told that a customer waits, or that a channel has stopped"
+        return [Finding("handoff", True, detail, "name an e-mail address or a number in handoff.notify")]
+    findings = [_check_texting(place, notice, roster) for place, notice in enumerate(handoff.notify) if notice.sms]
+    return findings if handoff.smtp is None else [*findings, *await _check_mail(handoff.smtp)]
+
+
+def _check_texting(place: int, notice: NoticeConfig, roster: Roster) -> Finding:
+    subject, channel = f"handoff.notify.{place}", roster.get(notice.channel or "")
+    if channel is None:
+        return _problem(subject, f"channels.{notice.channel} is not enabled", "enable it, or name another channel")
+    if channel.kind != "sms":
+        detail = f"channels.{channel.name} sends no text messages, and reaches you only while you write to it"
+        return _problem(subject, detail, "name a channel that sends SMS")
+    if isinstance(channel, ChecksRecipient):
+        try:
+            channel.check_recipient(notice.sms or "")
+        except ValueError as error:
+            return _problem(subject, f"sms {error}", "correct it")
+    return _ok(subject, f"somebody is told by SMS through channels.{channel.name}")
+
+
+async def _check_mail(smtp: SmtpConfig) -> Sequence[Finding]:
+    from gateway.mail import Mail, MailError
+
+    subject, where = "handoff.smtp", f"{smtp.host}:{smtp.port}"
+    try:
+        await Mail(smtp, timeout_s=LOOK_TIMEOUT_S).check()
+    except MailError as error:
+        return [_problem(subject, f"{where}: {error}", "check host, port, security, username and password")]
+    if smtp.password is not None and smtp.security == "none":
+        detail = f"{where} lets us in, and the password goes there unencrypted"
+        return [Finding(subject, True, detail, "set handoff.smtp.security to starttls or tls")]
+    return [_ok(subject, f"{where} {'answers' if smtp.password is None else 'lets us in'}")]
 
 
 async def check_channel(channel: Channel, webhook_url: str) -> Sequence[Finding]:

@@ -62,6 +62,8 @@ async def _findings(path: Path, config: Config) -> AsyncGenerator[Sequence[Findi
         yield await checks.check_database(config)
         yield await checks.check_redis(config)
         yield await checks.check_models(config, utc_now().date())
+        yield [checks.check_tools(config)]
+        yield await checks.check_handoff(config, roster)
         for channel in roster:
             yield await checks.check_channel(channel, config.webhook_url(channel.name))
 

@@ -24,13 +24,8 @@ ACCOUNTS = {
 """The channels' own addresses in the config.yaml that comes with Frontdesk, by their key."""
 
 WITHOUT_EFFECT = {
-    "handoff.return_to_bot_after_h": "the inbox in which a person takes over",
-    "handoff.notify": "the inbox in which a person takes over",
-    "handoff.remind_after_min": "the inbox in which a person takes over",
     "webhooks": "webhooks to your own addresses",
     "api.keys": "the REST API",
-    "business.slot_minutes": "appointments",
-    "business.capacity": "appointments",
     "business.knowledge": "reading your own texts",
 }
 """Keys that are accepted already, and what they wait for."""

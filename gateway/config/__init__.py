@@ -15,6 +15,7 @@ from gateway.config.sections import (
     OutboxConfig,
     RedisConfig,
     ServerConfig,
+    SmtpConfig,
     TurnsConfig,
     WebhookConfig,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "RedisConfig",
     "ServerConfig",
     "ServiceConfig",
+    "SmtpConfig",
     "TurnsConfig",
     "WebhookConfig",
     "load",

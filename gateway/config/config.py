@@ -133,8 +133,10 @@ def _if_enabled(keys: Any, references: References) -> Any:
 
 
 def _dangling(config: Config) -> Iterator[Problem]:
-    """Find notices through channels that do not exist."""
+    """Find notices that nothing could send: by e-mail without a mail server, through channels that do not exist."""
     for index, notice in enumerate(config.handoff.notify):
         if notice.channel is not None and notice.channel not in config.channels:
             names = ", ".join(config.channels) or "none yet"
             yield Problem(f"handoff.notify.{index}.channel", f"names no channel of yours; use one of: {names}")
+        if notice.email is not None and config.handoff.smtp is None:
+            yield Problem(f"handoff.notify.{index}.email", "has no mail server to go through; add handoff.smtp")

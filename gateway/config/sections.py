@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from email.errors import MessageError
+from email.headerregistry import Address
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from gateway.config.section import Positive, PositiveInt, Secret, Section, Text, http_url
 
 _EMAIL = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+")  # whether it exists, only a mail server knows
+_URL_TOKEN = re.compile(r"[A-Za-z0-9._~-]{16,}")  # RFC 3986, section 2.3: what stands in an address as it is
 _EVENT = re.compile(r"\*|[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")  # Standard Webhooks 1.0.0, "Event types"
 
 
@@ -119,13 +122,27 @@ class AssistantConfig(Section):
     timeout_s: Annotated[float, Field(gt=0, le=600, allow_inf_nan=False)] = 45  # openai 3.54 itself gives up after 600
     max_rounds: PositiveInt = 5
     history_messages: Annotated[int, Field(ge=0)] = 10
+    history_tokens: Annotated[int, Field(ge=500)] = 6000
+    """What earlier messages and their summary may take of a prompt, estimated."""
+    tools: tuple[Text, ...] | None = None
+    """None offers all that there are."""
+    allowed_links: tuple[Text, ...] = ()
+    """Hosts, or beginnings of addresses, that an answer may name beside those in the owner's own texts."""
     instructions: str | None = None
 
 
 def _email(value: str) -> str:
-    if not _EMAIL.fullmatch(value):
+    if not _EMAIL.fullmatch(value) or not _fits_a_header(value):
         raise ValueError("must be one bare e-mail address, such as owner@example.com")
     return value
+
+
+def _fits_a_header(value: str) -> bool:
+    try:
+        Address(addr_spec=value)
+    except (ValueError, IndexError, MessageError):  # what Python 3.11's parser raises, as it comes upon them
+        return False
+    return True
 
 
 class NoticeConfig(Section):
@@ -145,6 +162,23 @@ class NoticeConfig(Section):
         return self
 
 
+class SmtpConfig(Section):
+    """The mail server that takes what people who work here are told by e-mail."""
+
+    host: Text
+    port: Annotated[int, Field(ge=1, le=65535)] = 587  # submission: RFC 6409, section 3.1; 465 is for tls: RFC 8314
+    username: Text | None = None
+    password: Secret | None = None
+    security: Literal["none", "starttls", "tls"] = "starttls"
+    sender: Annotated[str, AfterValidator(_email)] = Field(alias="from")
+
+    @model_validator(mode="after")
+    def _log_in_with_both(self) -> Self:
+        if (self.username is None) != (self.password is None):
+            raise ValueError("must have both username and password, or neither")
+        return self
+
+
 class HandoffConfig(Section):
     """What happens between the bot and a person."""
 
@@ -152,12 +186,21 @@ class HandoffConfig(Section):
     return_to_bot_after_h: Positive = 24
     notify: tuple[NoticeConfig, ...] = ()
     remind_after_min: Positive = 15
+    smtp: SmtpConfig | None = None
+
+
+def _url_token(value: SecretStr) -> SecretStr:
+    if not _URL_TOKEN.fullmatch(value.get_secret_value()):
+        raise ValueError("must be at least 16 letters and digits, as this makes them: openssl rand -hex 24")
+    return value
 
 
 class ApiConfig(Section):
     """Who may use the REST API; without a key, nobody."""
 
     keys: tuple[Secret, ...] = ()
+    calendar_token: Annotated[Secret, AfterValidator(_url_token)] | None = None
+    """Opens the calendar feed, and nothing else; None: there is none."""
 
 
 def _webhook_url(value: str) -> str:

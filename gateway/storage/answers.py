@@ -48,7 +48,22 @@ class Finished:
     due_at: datetime | None
     """When the next turn is due; None where nothing else waits."""
     mode: str
-    escalated: bool
+
+    @property
+    def needs_person(self) -> bool:
+        """Whether a person has the conversation, or is waited for."""
+        return self.mode != "bot"
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """Why a turn hands its conversation to people."""
+
+    reason: str
+    """One of the contract's words for ``escalation_reason``."""
+    source: str
+    """Who found it so: ``words``, ``model``, or ``rule:`` and its name."""
+    summary: str | None = None
 
 
 @dataclass(frozen=True)
@@ -59,7 +74,7 @@ class FinishTurn(Operation["Finished | None"]):
     fence: int
     now: datetime
     answer: Answer | None
-    escalation_reason: str | None = None
+    handover: Handover | None = None
     fallback: bool = False
     answer_while_waiting: bool = True
 
@@ -78,6 +93,10 @@ class FinishTurn(Operation["Finished | None"]):
         answered = [o for o in operations if o.id in done and o.answer is not None]
         if answered:
             yield from _write_answers(answered, done)
+        # A conversation that waits already is not handed over again, unless it has become an emergency.
+        handed = [o for o in operations if o.handover and o.id in done and done[o.id]["escalated_at"] == o.now]
+        if handed:
+            yield ESCALATE, [o.escalation_record(done[o.id]) for o in handed]
         return [_finished(done.get(operation.id)) for operation in operations]
 
     def record(self) -> dict[str, Any]:
@@ -86,14 +105,30 @@ class FinishTurn(Operation["Finished | None"]):
             "fence": self.fence,
             "now": self.now,
             "answers": 0 if self.answer is None else 1,
-            "escalation_reason": self.escalation_reason,
+            "escalation_reason": self.handover and self.handover.reason,
             "fallback_at": self.now if self.fallback and self.answer is not None else None,
-            "silent": self.escalation_reason is not None and not self.answer_while_waiting,
+            "silent": self.handover is not None and not self.answer_while_waiting,
+        }
+
+    def escalation_record(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        assert self.handover is not None
+        return {
+            "id": self.id,
+            "sequence_number": row["total_messages"],
+            "reason": self.handover.reason,
+            "source": self.handover.source,
+            "summary": self.handover.summary,
+            "now": self.now,
         }
 
 
+_IS_NEWS = """
+    r.escalation_reason IS NOT NULL AND (c.mode = 'bot'
+        OR (r.escalation_reason = 'emergency' AND c.escalation_reason <> 'emergency'))
+"""
+
 FINISH = statement(
-    """
+    f"""
     UPDATE chat_conversations AS c SET answered_sequence = c.input_sequence, input_sequence = NULL,
         total_messages = c.total_messages + r.answers, bot_messages = c.bot_messages + r.answers,
         last_activity_at = r.now, lease_owner = NULL, lease_expires_at = NULL, turn_attempts = 0,
@@ -103,11 +138,12 @@ FINISH = statement(
         due_cap_at = CASE WHEN c.last_user_sequence > c.input_sequence THEN c.due_cap_at ELSE NULL END,
         mode = CASE WHEN r.escalation_reason IS NOT NULL AND c.mode = 'bot' THEN 'waiting' ELSE c.mode END,
         escalated = CASE WHEN r.escalation_reason IS NOT NULL THEN TRUE ELSE c.escalated END,
-        escalated_at = CASE WHEN r.escalation_reason IS NOT NULL THEN r.now ELSE c.escalated_at END,
-        escalation_reason = COALESCE(r.escalation_reason, c.escalation_reason)
-    FROM {r} WHERE c.id = r.id AND c.fence = r.fence AND c.input_sequence IS NOT NULL
-    RETURNING {c.}id, {c.}total_messages, {c.}answered_sequence, {c.}due_at, {c.}mode, {c.}escalated, {c.}channel_name,
-        {c.}address, {c.}account
+        escalated_at = CASE WHEN {_IS_NEWS} THEN r.now ELSE c.escalated_at END,
+        escalation_reason = CASE WHEN {_IS_NEWS} THEN r.escalation_reason ELSE c.escalation_reason END,
+        handoff_sequence = CASE WHEN {_IS_NEWS} THEN c.total_messages + r.answers ELSE c.handoff_sequence END
+    FROM {{r}} WHERE c.id = r.id AND c.fence = r.fence AND c.input_sequence IS NOT NULL
+    RETURNING {{c.}}id, {{c.}}total_messages, {{c.}}answered_sequence, {{c.}}due_at, {{c.}}mode, {{c.}}escalated,
+        {{c.}}escalated_at, {{c.}}channel_name, {{c.}}address, {{c.}}account
     """,
     id="int",
     fence="int",
@@ -116,6 +152,19 @@ FINISH = statement(
     escalation_reason="text",
     fallback_at="time",
     silent="bool",
+)
+
+ESCALATE = statement(
+    """
+    INSERT INTO escalations (conversation_id, sequence_number, reason, source, summary, created_at, notify_at, notices)
+    SELECT r.id, r.sequence_number, r.reason, r.source, r.summary, r.now, r.now, 0 FROM {r}
+    """,
+    id="int",
+    sequence_number="int",
+    reason="text",
+    source="text",
+    summary="text",
+    now="time",
 )
 
 INSERT_ANSWERS = statement(
@@ -238,5 +287,4 @@ def _finished(row: Mapping[str, Any] | None) -> Finished | None:
         total_messages=row["total_messages"],
         due_at=row["due_at"],
         mode=row["mode"],
-        escalated=bool(row["escalated"]),
     )

@@ -24,7 +24,6 @@ class Begun:
     id: int | None = None
     mode: str = "bot"
     total_messages: int = 0
-    escalated: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,9 +64,9 @@ class BeginDirectTurn(OneByOne[Begun]):
         if self.image_url is not None:
             yield INSERT_IMAGE, [{"message_id": message["id"], "url": self.image_url, "now": self.now}]
         if silent:
-            return Begun(None, False, row["id"], row["mode"], row["total_messages"], bool(row["escalated"]))
+            return Begun(None, False, row["id"], row["mode"], row["total_messages"])
         [claim] = yield from load_claims([row])
-        return Begun(claim, False, row["id"], row["mode"], row["total_messages"], bool(row["escalated"]))
+        return Begun(claim, False, row["id"], row["mode"], row["total_messages"])
 
     def _bot_answers(self, mode: str) -> bool:
         return mode == "bot" or (mode == "waiting" and self.answer_while_waiting)
@@ -136,7 +135,7 @@ APPEND_USER = statement(
         user_email = COALESCE(c.user_email, r.user_email), user_phone = COALESCE(c.user_phone, r.user_phone),
         lead_id = COALESCE(c.lead_id, r.lead_id), customer_id = COALESCE(c.customer_id, r.customer_id),
         platform_metadata = COALESCE(c.platform_metadata, r.platform_metadata)
-    FROM {{r}} WHERE c.id = r.id RETURNING {CLAIMED}, {{c.}}mode, {{c.}}escalated
+    FROM {{r}} WHERE c.id = r.id RETURNING {CLAIMED}
     """,
     id="int",
     now="time",

@@ -54,7 +54,8 @@ class Takeover(OneByOne["Speaker | None"]):
 
 READ = statement(
     """
-    SELECT c.id, c.conversation_id, c.mode, c.assigned_to, c.due_at, c.is_active FROM chat_conversations AS c
+    SELECT c.id, c.conversation_id, c.mode, c.assigned_to, c.due_at, c.channel_name, c.address
+    FROM chat_conversations AS c
     JOIN {r} ON c.conversation_id = r.conversation_id {lock c}
     """,
     conversation_id="text",
@@ -71,7 +72,7 @@ _FENCED = """
 TAKE_OVER = statement(
     f"""
     UPDATE chat_conversations AS c SET mode = 'human', assigned_to = r.assigned_to, is_active = TRUE,
-        last_activity_at = r.now, due_at = NULL, {_FENCED}
+        last_activity_at = r.now, handled_at = r.now, due_at = NULL, {_FENCED}
     FROM {{r}} WHERE c.id = r.id RETURNING {_SPEAKER}
     """,
     id="int",
@@ -111,6 +112,7 @@ _WAITS = f"(c.last_user_sequence > c.answered_sequence AND c.last_user_sequence 
 RESUME = statement(
     f"""
     UPDATE chat_conversations AS c SET mode = 'bot', assigned_to = NULL, is_active = TRUE, {_FENCED},
+        handoff_sequence = c.total_messages,
         due_at = CASE WHEN r.answer_waiting AND c.channel_name IS NOT NULL AND {_WAITS} THEN r.now ELSE NULL END,
         answered_sequence = CASE WHEN NOT r.answer_waiting THEN c.total_messages
             WHEN {_ANSWERED} > c.answered_sequence THEN {_ANSWERED} ELSE c.answered_sequence END
@@ -157,7 +159,7 @@ _IS_NEWS = "(c.control_at IS NULL OR c.control_at < r.at)"
 # Another app of the platform has the customer: a person may sit behind it, and the bot is silent.
 LOSE_CONTROL = statement(
     f"""
-    UPDATE chat_conversations AS c SET mode = 'human', due_at = NULL, control_at = r.at, {_FENCED}
+    UPDATE chat_conversations AS c SET mode = 'human', due_at = NULL, control_at = r.at, handled_at = r.at, {_FENCED}
     FROM {{r}} WHERE c.channel_name = r.channel_name AND c.mode <> 'human'
     AND c.thread_key = {ALIAS_OF.format(address="recipient")} AND {_IS_NEWS} RETURNING {_SPEAKER}
     """,
@@ -208,7 +210,9 @@ class Composed:
     sequence_number: int | None
     delivery_ids: tuple[str, ...] = ()
     refused: str | None = None
-    """Why nothing was committed: ``opted_out``, of everything or of what we begin."""
+    """Why nothing was committed: ``opted_out``, of everything or of what we begin; ``taken`` by another person."""
+    held_by: str | None = None
+    """Who has the conversation, where it is taken."""
 
 
 @dataclass(frozen=True)
@@ -249,7 +253,8 @@ class Compose(OneByOne[Composed]):
 
 APPEND = statement(
     """
-    UPDATE chat_conversations AS c SET total_messages = c.total_messages + 1, last_activity_at = r.now
+    UPDATE chat_conversations AS c SET total_messages = c.total_messages + 1, last_activity_at = r.now,
+        handled_at = r.now
     FROM {r} WHERE c.id = r.id
     RETURNING {c.}id, {c.}conversation_id, {c.}total_messages, {c.}answered_sequence, {c.}channel_name, {c.}address,
         {c.}account
@@ -257,3 +262,37 @@ APPEND = statement(
     id="int",
     now="time",
 )
+
+
+@dataclass(frozen=True)
+class Say(OneByOne["Composed | None"]):
+    """A person's reply in a conversation, which is theirs from then on; None where there is no such conversation.
+
+    Refused where another person has it (``taken``) or the customer wants no messages (``opted_out``).
+    """
+
+    conversation_id: str
+    author: str
+    answer: Answer
+    now: datetime
+
+    def steps(self) -> Steps[Composed | None]:
+        rows = yield READ, [{"conversation_id": self.conversation_id}]
+        if rows and rows[0]["channel_name"] is not None:
+            place = (rows[0]["channel_name"], rows[0]["address"])
+            if (yield from consent.of([place])).get(place, consent.UNSAID).opted_out:
+                return Composed(None, None, refused="opted_out")
+        speaker = yield from Takeover(self.conversation_id, self.author, self.now).steps()
+        if speaker is None:
+            return None
+        if not speaker.changed:
+            return Composed(None, None, refused="taken", held_by=speaker.assigned_to)
+        [row] = yield APPEND, [{"id": speaker.id, "now": self.now}]
+        record = answer_record(self.answer, row, self.now, role="agent")
+        [message] = yield INSERT_ANSWERS, [{**record, "metadata": {**record["metadata"], "author": self.author}}]
+        if row["channel_name"] is None:  # whoever asks by themselves reads it in the transcript
+            return Composed(row["conversation_id"], row["total_messages"])
+        records = delivery_records(self.answer, row, self.now, message_id=message["id"], role="agent")
+        if records:
+            yield INSERT_DELIVERIES, records
+        return Composed(row["conversation_id"], row["total_messages"], tuple(record["id"] for record in records))

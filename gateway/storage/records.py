@@ -1,20 +1,21 @@
-"""The tables of what comes of conversations: leads, appointments; and of the people who work here."""
+"""The tables of what comes of conversations: leads, appointments, escalations; and of the people who work here."""
 
 from __future__ import annotations
 
 from datetime import date, datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import Column, Date, Integer
+from sqlalchemy import CheckConstraint, Column, Date, Index, Integer, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from gateway.storage.columns import json_column, reference, row_id, text_column
 
 
 class Lead(SQLModel, table=True):
-    """Somebody who may become a customer."""
+    """Somebody who may become a customer; a contact has one at most, and what is learned later goes into it."""
 
     __tablename__: ClassVar[str] = "leads"
+    __table_args__ = (Index("ix_leads_contact_id", "contact_id", unique=True),)
 
     id: int | None = row_id()
     name: str | None = text_column()
@@ -25,14 +26,30 @@ class Lead(SQLModel, table=True):
     notes: str | None = text_column()
     status: str = "new"
     conversation_id: int | None = reference("chat_conversations.id", nullable=True, index=True)
-    contact_id: int | None = reference("contacts.id", nullable=True, index=True)
+    contact_id: int | None = reference("contacts.id", nullable=True)
     created_at: datetime
+    updated_at: datetime | None = None
+
+
+BOOKED = "status = 'booked'"
 
 
 class Appointment(SQLModel, table=True):
-    """A booked visit."""
+    """A booked visit; a conversation has one at a time of day, however often it is asked for."""
 
     __tablename__: ClassVar[str] = "appointments"
+    __table_args__ = (
+        CheckConstraint("status IN ('booked', 'cancelled', 'done', 'missed')", name="status"),
+        Index(
+            "uq_appointments_conversation_id_starts_at",
+            "conversation_id",
+            "starts_at",
+            unique=True,
+            sqlite_where=text(BOOKED),
+            postgresql_where=text(BOOKED),
+        ),
+        Index("ix_appointments_starts_at", "starts_at"),
+    )
 
     id: int | None = row_id()
     customer_name: str | None = text_column()
@@ -48,6 +65,13 @@ class Appointment(SQLModel, table=True):
     contact_id: int | None = reference("contacts.id", nullable=True, index=True)
     created_at: datetime
 
+    minutes: int = 60
+    email: str | None = text_column()
+    notes: str | None = text_column()
+    updated_at: datetime | None = None
+    revision: int = 0
+    """How often it was moved or cancelled: a calendar program takes a change only with a higher number."""
+
 
 class AppointmentSeat(SQLModel, table=True):
     """What an appointment occupies: the primary key decides every race for a slot."""
@@ -58,6 +82,67 @@ class AppointmentSeat(SQLModel, table=True):
     cell: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
     seat: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
     appointment_id: int = reference("appointments.id", index=True)
+
+
+class Escalation(SQLModel, table=True):
+    """One time that a conversation was handed to people: why, who found it so, and whether they were told."""
+
+    __tablename__: ClassVar[str] = "escalations"
+    __table_args__ = (
+        Index(
+            "ix_escalations_notify_at",
+            "notify_at",
+            sqlite_where=text("notify_at IS NOT NULL"),
+            postgresql_where=text("notify_at IS NOT NULL"),
+        ),
+    )
+
+    id: int | None = row_id()
+    conversation_id: int = reference("chat_conversations.id", index=True)
+    sequence_number: int
+    """The conversation's last message then."""
+    reason: str
+    source: str
+    """``words``, ``model``, or ``rule:`` and its name."""
+    summary: str | None = text_column()
+    created_at: datetime
+    notify_at: datetime | None = None
+    """When people are told next; None where nobody has to be told any more."""
+    notices: int = 0
+    """How often they were told."""
+
+
+class Notice(SQLModel, table=True):
+    """A message to somebody who works here: that a customer waits, that a channel has stopped."""
+
+    __tablename__: ClassVar[str] = "notices"
+    __table_args__ = (
+        UniqueConstraint("about", "kind", "target"),
+        CheckConstraint("status IN ('queued', 'sent', 'failed')", name="status"),
+        Index(
+            "ix_notices_next_attempt_at",
+            "next_attempt_at",
+            sqlite_where=text("status = 'queued'"),
+            postgresql_where=text("status = 'queued'"),
+        ),
+    )
+
+    id: str = Field(primary_key=True)
+    about: str
+    """What it tells, once to each target: ``escalation:7:1``, ``channel:sms:…``."""
+    conversation_id: int | None = reference("chat_conversations.id", nullable=True, index=True)
+    kind: str
+    """``email`` or ``sms``."""
+    target: str = text_column(nullable=False)
+    channel_name: str | None = None
+    subject: str = text_column(nullable=False)
+    content: str = text_column(nullable=False)
+    status: str = "queued"
+    attempts: int = 0
+    next_attempt_at: datetime | None = None
+    error: str | None = text_column()
+    created_at: datetime
+    sent_at: datetime | None = None
 
 
 class Operator(SQLModel, table=True):

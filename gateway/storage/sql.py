@@ -33,6 +33,7 @@ POSTGRES_TYPES = {
     "real": "double precision",
     "text": "text",
     "bool": "boolean",
+    "date": "date",
     "time": "timestamptz",
     "json": "jsonb",
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import func, text
@@ -13,9 +13,13 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from gateway.storage import schema
+from gateway.storage.effects import StoredRun
 from gateway.storage.engine import SQLITE_BEGIN, is_sqlite, make_engine, postgres_dsn, sqlite_path
 from gateway.storage.errors import StorageUnavailable
+from gateway.storage.handoffs import Waiting, incidents_query, waiting_of, waiting_query
+from gateway.storage.journal import Summary, ToolRun, TurnRound
 from gateway.storage.postgres_writer import PostgresWriter
+from gateway.storage.records import Appointment, AppointmentSeat, Escalation, Lead
 from gateway.storage.sqlite_writer import SqliteWriter
 from gateway.storage.tables import (
     OPEN_OR_DEAD,
@@ -27,7 +31,6 @@ from gateway.storage.tables import (
     Installation,
     Message,
     RejectedWebhook,
-    TurnRound,
 )
 from gateway.storage.turns import StoredAttachment, StoredMessage
 from gateway.storage.writer import Operation, Writer
@@ -157,6 +160,93 @@ class Storage:
         async with self._reading() as session:
             return (await session.exec(query)).all()
 
+    async def tool_runs(self, row_id: int, input_sequence: int) -> tuple[StoredRun, ...]:
+        """Return what the tool calls of an unfinished turn gave, in order."""
+        query = (
+            select(ToolRun)
+            .where(col(ToolRun.conversation_id) == row_id, col(ToolRun.input_sequence) == input_sequence)
+            .order_by(col(ToolRun.round), col(ToolRun.position))
+        )
+        async with self._reading() as session:
+            rows = (await session.exec(query)).all()
+        return tuple(StoredRun(row.round, row.position, row.status, row.output or {}, row.name) for row in rows)
+
+    async def summary(self, row_id: int, *, up_to: int, amendments: int) -> Summary | None:
+        """Return the summary that reaches farthest without telling what lies behind ``up_to``."""
+        query = (
+            select(Summary)
+            .where(
+                col(Summary.conversation_id) == row_id,
+                col(Summary.up_to_sequence) <= up_to,
+                col(Summary.amendments) == amendments,
+            )
+            .order_by(col(Summary.up_to_sequence).desc())
+            .limit(1)
+        )
+        async with self._reading() as session:
+            return (await session.exec(query)).first()
+
+    # --- what comes of conversations ---
+
+    async def seats_taken(self, days: Sequence[date]) -> dict[tuple[date, int], int]:
+        """Count the taken seats of each cell of these business-local dates."""
+        seats = (
+            select(col(AppointmentSeat.day), col(AppointmentSeat.cell), func.count())
+            .where(col(AppointmentSeat.day).in_(days))
+            .group_by(col(AppointmentSeat.day), col(AppointmentSeat.cell))
+        )
+        async with self._reading() as session:
+            return {(day, cell): count for day, cell, count in (await session.exec(seats)).all()}
+
+    async def appointments(
+        self,
+        *,
+        since: datetime | None = None,
+        conversation: tuple[int, int | None] | None = None,
+        status: str | None = None,
+        limit: int = 500,
+    ) -> Sequence[Appointment]:
+        """Return appointments by time: that start at or after ``since``, of one customer, in one status.
+
+        ``conversation`` is the row's id and its contact's: all of that person's appointments.
+        """
+        query = select(Appointment).order_by(col(Appointment.starts_at), col(Appointment.id))
+        if since is not None:
+            query = query.where(col(Appointment.starts_at) >= since)
+        if conversation is not None:
+            row_id, contact_id = conversation
+            own = col(Appointment.conversation_id) == row_id
+            query = query.where(own if contact_id is None else own | (col(Appointment.contact_id) == contact_id))
+        if status is not None:
+            query = query.where(col(Appointment.status) == status)
+        async with self._reading() as session:
+            return (await session.exec(query.limit(limit))).all()
+
+    async def leads(self, *, contact_id: int | None = None, limit: int = 500) -> Sequence[Lead]:
+        """Return leads, newest first."""
+        query = select(Lead).order_by(col(Lead.created_at).desc(), col(Lead.id).desc())
+        if contact_id is not None:
+            query = query.where(col(Lead.contact_id) == contact_id)
+        async with self._reading() as session:
+            return (await session.exec(query.limit(limit))).all()
+
+    async def waiting_for_people(self, now: datetime, limit: int = 20) -> Sequence[Waiting]:
+        """Return hand-overs of which people have to be told now, the longest due first."""
+        async with self._reading() as session:
+            return [waiting_of(*row) for row in (await session.exec(waiting_query(now, limit))).all()]
+
+    async def incidents_told(self, channel_names: Sequence[str]) -> dict[str, datetime]:
+        """Return those of these channels of whose present incident people were told, each with when."""
+        async with self._reading() as session:
+            rows = (await session.exec(incidents_query(channel_names))).all()
+        return {about.split(":")[1]: told_at for about, told_at in rows}
+
+    async def escalations(self, row_id: int, *, limit: int = 100) -> Sequence[Escalation]:
+        """Return when and why a conversation was handed to people, oldest first."""
+        query = select(Escalation).where(col(Escalation.conversation_id) == row_id).order_by(col(Escalation.id))
+        async with self._reading() as session:
+            return (await session.exec(query.limit(limit))).all()
+
     async def pending_attachments(
         self, now: datetime, channel_names: Sequence[str], limit: int = 20
     ) -> Sequence[tuple[Attachment, str | None]]:
@@ -278,4 +368,5 @@ def _stored(row: Message, files: Sequence[StoredAttachment]) -> StoredMessage:
         metadata=row.meta,
         external_id=row.external_id,
         asks=row.asks or row.role != "user",
+        tool_calls=tuple(row.tool_calls or ()),
     )

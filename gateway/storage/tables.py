@@ -12,9 +12,7 @@ from typing import Any, ClassVar
 from sqlalchemy import (
     CheckConstraint,
     Column,
-    ForeignKey,
     Index,
-    Integer,
     LargeBinary,
     Text,
     UniqueConstraint,
@@ -81,6 +79,12 @@ class Conversation(SQLModel, table=True):
             postgresql_where=text("due_at IS NOT NULL"),
         ),
         Index("ix_chat_conversations_last_activity_at", "last_activity_at"),
+        Index(
+            "ix_chat_conversations_handled_at",
+            "handled_at",
+            sqlite_where=text("mode = 'human'"),
+            postgresql_where=text("mode = 'human'"),
+        ),
         Index("ix_chat_conversations_address", "channel_name", "address"),
     )
 
@@ -121,6 +125,10 @@ class Conversation(SQLModel, table=True):
     """When the customer last wrote: some platforms let us answer freely only for a time."""
     control_at: datetime | None = None
     """When somebody else was last seen to have the thread, or to have given it back: what is older is no news."""
+    handled_at: datetime | None = None
+    """When a person last took the conversation or wrote in it; the automatic return counts from here."""
+    handoff_sequence: int = 0
+    """The last message when it was last handed over or given back: what lies before is no reason to hand it over."""
     amendments: int = 0
     """How often messages of the transcript were changed after they were stored; whoever remembers them looks here."""
 
@@ -330,20 +338,3 @@ class RejectedWebhook(SQLModel, table=True):
     reason: str = text_column(nullable=False)
     received_at: datetime
     replayed_at: datetime | None = None
-
-
-class TurnRound(SQLModel, table=True):
-    """The turn journal: one answer of the model, committed before its tools run, so that a resume never asks again."""
-
-    __tablename__: ClassVar[str] = "turn_rounds"
-
-    conversation_id: int = Field(
-        sa_column=Column(BigId, ForeignKey("chat_conversations.id"), primary_key=True, autoincrement=False)
-    )
-    input_sequence: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
-    round: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
-    response: dict[str, Any] | None = json_column("response")
-    request_id: str | None = text_column()
-    tokens_used: int | None = None
-    duration_ms: int | None = None
-    created_at: datetime

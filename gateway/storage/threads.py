@@ -40,6 +40,7 @@ class Thread:
     last_activity_at: datetime
     customer_wrote_at: datetime | None
     control_at: datetime | None
+    handled_at: datetime | None
     consent: Consent = UNSAID
     taken_over: bool = False
 
@@ -67,6 +68,7 @@ class Thread:
     def take_over(self, *, answered: int, at: datetime) -> None:
         """Hand the conversation to the person who wrote at that time."""
         self.control_at = max(self.control_at or at, at)
+        self.handled_at = max(self.handled_at or at, at)
         self.taken_over = self.taken_over or self.mode != "human"
         self.mode = "human"
         self.drop_waiting(answered=answered)
@@ -75,7 +77,8 @@ class Thread:
 _LOCKED = """
     c.id, c.channel_name, c.thread_key, c.mode, c.assigned_to, c.is_active, c.user_name, c.address, c.account,
     c.total_messages, c.user_messages, c.answered_sequence, c.last_user_sequence, c.input_sequence, c.coalesce_ms,
-    c.due_at, c.due_cap_at, c.fence, c.last_activity_at, c.customer_wrote_at, c.control_at
+    c.due_at, c.due_cap_at, c.fence, c.last_activity_at, c.customer_wrote_at, c.control_at,
+    c.handled_at
 """
 
 LOCK = statement(
@@ -146,7 +149,7 @@ SAVE = statement(
         user_messages = r.user_messages, answered_sequence = r.answered_sequence,
         last_user_sequence = r.last_user_sequence, input_sequence = r.input_sequence, coalesce_ms = r.coalesce_ms,
         due_at = r.due_at, due_cap_at = r.due_cap_at, last_activity_at = r.last_activity_at,
-        customer_wrote_at = r.customer_wrote_at, control_at = r.control_at,
+        customer_wrote_at = r.customer_wrote_at, control_at = r.control_at, handled_at = r.handled_at,
         lease_owner = CASE WHEN r.fence > c.fence THEN NULL ELSE c.lease_owner END,
         lease_expires_at = CASE WHEN r.fence > c.fence THEN NULL ELSE c.lease_expires_at END,
         turn_attempts = CASE WHEN r.fence > c.fence THEN 0 ELSE c.turn_attempts END,
@@ -170,6 +173,7 @@ SAVE = statement(
     last_activity_at="time",
     customer_wrote_at="time",
     control_at="time",
+    handled_at="time",
     fence="int",
 )
 

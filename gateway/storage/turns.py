@@ -33,6 +33,8 @@ class StoredMessage:
     external_id: str | None = None
     asks: bool = True
     """Whether a turn answers it; True of what others than the customer say, too."""
+    tool_calls: tuple[Mapping[str, Any], ...] = ()
+    """On an answer: what its turn had called, and what that gave."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,14 @@ class Claim:
     """Whether an earlier try of this turn has journalled rounds."""
     fallback_at: datetime | None
     lease_expires_at: datetime
+    contact_id: int | None
+    lead_id: int | None
+    user_email: str | None
+    user_phone: str | None
+    mode: str
+    converted_to_appointment: bool
+    handoff_sequence: int
+    """What lies up to here is no reason to hand the conversation over: it was handed over, or given back, since."""
     amendments: int
     """How often messages of the transcript were changed after they were stored."""
     messages: tuple[StoredMessage, ...]
@@ -121,7 +131,8 @@ _INPUT = """
 CLAIMED = """
     {c.}id, {c.}conversation_id, {c.}channel, {c.}channel_name, {c.}user_name, {c.}address, {c.}total_messages,
     {c.}answered_sequence, {c.}input_sequence, {c.}fence, {c.}turn_attempts, {c.}fallback_at, {c.}lease_expires_at,
-    {c.}amendments
+    {c.}amendments, {c.}contact_id, {c.}lead_id, {c.}user_email, {c.}user_phone, {c.}mode, {c.}converted_to_appointment,
+    {c.}handoff_sequence
 """
 
 CLAIM = statement(
@@ -221,6 +232,13 @@ def _claim(row: Mapping[str, Any], messages: Sequence[StoredMessage], *, has_rou
         has_rounds=has_rounds,
         fallback_at=row["fallback_at"],
         lease_expires_at=row["lease_expires_at"],
+        contact_id=row["contact_id"],
+        lead_id=row["lead_id"],
+        user_email=row["user_email"],
+        user_phone=row["user_phone"],
+        mode=row["mode"],
+        converted_to_appointment=bool(row["converted_to_appointment"]),
+        handoff_sequence=row["handoff_sequence"],
         amendments=row["amendments"],
         messages=tuple(messages),
     )

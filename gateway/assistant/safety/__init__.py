@@ -67,6 +67,10 @@ class Safety:
         says_something = _WORD.search(text) if found else text.strip()
         return _checked(text if says_something else None, found)
 
+    def is_prompt_in(self, text: str) -> bool:
+        """Tell whether a text that is no answer, such as a call's arguments, repeats the prompt."""
+        return self._secret.is_in(_visible(text))
+
 
 def _checked(text: str | None, found: set[str]) -> Checked:
     return Checked(text, tuple(what for what in (LINK, MARK, MARKUP) if what in found))
