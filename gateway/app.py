@@ -16,6 +16,7 @@ from gateway.assistant.parts import Parts, open_parts
 from gateway.away import Away
 from gateway.clock import Clock, utc_now
 from gateway.config import Config
+from gateway.handoffs import Handoffs
 from gateway.inbox import Inbox
 from gateway.lock import OwnerLock
 from gateway.looks import Looker
@@ -25,6 +26,7 @@ from gateway.spool import Spool
 from gateway.storage import OpenChannels, SchemaMismatch, Storage, StorageUnavailable, TakeLeases
 from gateway.tasks import end
 from gateway.turns import Turns
+from gateway.web.calendar import CalendarFeed
 from gateway.web.door import Door
 from gateway.web.health import Health
 from gateway.web.server import Routes, Server
@@ -69,9 +71,11 @@ class Gateway:
         )
         self.poller = Poller(parts.storage, parts.roster, self.inbox, clock)
         self.looker = Looker(parts.storage, parts.roster, clock)
+        self.handoffs = Handoffs(parts.storage, parts.roster, parts.metrics, clock, config)
         self.health = Health(parts.storage, spool, parts.metrics, clock)
         door = Door(self.inbox, parts.roster, parts.metrics, max_body_bytes=config.server.max_body_mb * 1024 * 1024)
-        pages: list[Routes] = [self.health] if role == "worker" else [door, self.health]
+        calendar = CalendarFeed(parts.storage, clock, config.api.calendar_token, name=config.business.name)
+        pages: list[Routes] = [self.health] if role == "worker" else [door, self.health, calendar]
         self.server = Server(pages, host=config.server.host, port=config.server.port)
         self._loops: list[asyncio.Task[None]] = []
         self.unfit: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -114,6 +118,7 @@ class Gateway:
             self.outbox.run,
             self.poller.run,
             self.looker.run,
+            self.handoffs.run,
             self.parts.media.fetch_pending_forever,
         ]
         loops = [self._keep(worker) for worker in workers]
