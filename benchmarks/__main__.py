@@ -18,6 +18,8 @@ from subprocess import PIPE, Popen
 import uvloop
 
 from benchmarks.batch import batch
+from benchmarks.caching import measure as measure_caching
+from benchmarks.escalation import measure as measure_escalation
 from benchmarks.load import ACCOUNT, NUMBER, PUBLIC_URL, TOKEN, Load, post_all, webhook
 
 WEBHOOKS = 6000
@@ -278,6 +280,8 @@ async def main() -> None:
         await latency(rows, folder)
         await turns(rows, folder, stub.port)
         await batch(rows, folder)
+    rows |= await measure_caching()
+    rows |= measure_escalation()
     versions = f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}"
     print(f"machine: {os.cpu_count()} cores, {platform.machine()}, {versions}")
     width = max(map(len, rows))
