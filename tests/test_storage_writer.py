@@ -199,7 +199,7 @@ async def test_migrations_lead_to_the_tables(database_url: str) -> None:
         )
     await engine.dispose()
 
-    assert (before, again) == (None, "0004")
+    assert (before, again) == (None, "0005")
     assert differences == []
 
 

@@ -51,6 +51,8 @@ class Address(SQLModel, table=True):
     """When they told the platform that they want no message that we begin; answers stay welcome."""
     marketing_said_at: datetime | None = None
     """When they last told the platform either way."""
+    blocked_at: datetime | None = None
+    """When somebody here blocked them: what they write since is stored, and not answered."""
 
 
 class Alias(SQLModel, table=True):
@@ -125,6 +127,12 @@ class Conversation(SQLModel, table=True):
     """When the customer last wrote: some platforms let us answer freely only for a time."""
     control_at: datetime | None = None
     """When somebody else was last seen to have the thread, or to have given it back: what is older is no news."""
+    closed_at: datetime | None = None
+    """When it was last closed; a new message opens it again."""
+    rating: int | None = None
+    """How content the customer was when it was closed, 1 to 5."""
+    rating_comment: str | None = text_column()
+    rated_at: datetime | None = None
     handled_at: datetime | None = None
     """When a person last took the conversation or wrote in it; the automatic return counts from here."""
     handoff_sequence: int = 0

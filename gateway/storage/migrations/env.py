@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from gateway.storage import journal, records, tables  # noqa: F401  they fill the metadata
+from gateway.storage import api_tables, journal, records, tables  # noqa: F401  they fill the metadata
 from gateway.storage.columns import metadata
 
 context.configure(
