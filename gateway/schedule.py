@@ -162,7 +162,7 @@ class Schedule:
         ``occupied`` has to cover ``days_touched(day, 1, minutes)``.
         """
         minute = _minute_in(time)
-        if refusal := self._refuses(day, now):
+        if refusal := self.refuses_day(day, now):
             return refusal
         if minute is None:
             return Unbookable.NO_SUCH_TIME
@@ -179,7 +179,7 @@ class Schedule:
             return Unbookable.TOO_LONG
         return None if self._has_room(slot, self._full(occupied)) else Unbookable.TAKEN
 
-    def _refuses(self, day: date, now: datetime) -> Unbookable | None:
+    def refuses_day(self, day: date, now: datetime) -> Unbookable | None:
         """Return why nothing at all can be booked on a date."""
         if not self._business.hours:
             return Unbookable.CLOSED_DAY
@@ -194,7 +194,7 @@ class Schedule:
 
     def free(self, day: date, minutes: int, occupied: Occupied, now: datetime) -> tuple[Slot, ...]:
         """Return what can still be booked on a date, earliest first; ``occupied`` as for ``unbookable``."""
-        if self._refuses(day, now):
+        if self.refuses_day(day, now):
             return ()
         full = self._full(occupied)
         slots = self.day_slots(day, minutes)

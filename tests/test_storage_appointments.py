@@ -391,6 +391,29 @@ async def test_a_move_from_another_channel_meets_its_own_conversations_appointme
     await assert_seats_are_right(storage, 2)
 
 
+async def test_a_move_from_another_channel_waits_for_what_is_booked_meanwhile(postgres_url: str) -> None:
+    """The conversation in which it was booked is locked: what it books at that moment is seen."""
+    async with Storage(await make_database(postgres_url)) as storage:
+        await storage.migrate()
+        here, there = await same_person(storage)
+        nine = (await ask(storage, here, book(at(9, capacity=2))))["appointment_id"]
+        elsewhere = await asyncpg.connect(postgres_writer_dsn(storage))
+        async with elsewhere.transaction():
+            await elsewhere.execute("SELECT 1 FROM chat_conversations WHERE id = $1 FOR UPDATE", here.id)
+            await elsewhere.execute(
+                "INSERT INTO appointments (scheduled_date, scheduled_time, starts_at, status, conversation_id,"
+                " created_at, minutes, revision) VALUES ('2026-12-01', '10:00', $1, 'booked', $2, $1, 60, 0)",
+                at(10).starts_at,
+                here.id,
+            )
+            waiting = asyncio.create_task(ask(storage, there, Move(nine, at(10, capacity=2), NOW)))
+            await until_blocked(elsewhere)
+        output = await waiting
+        await elsewhere.close()
+
+        assert output["status"] == "taken"
+
+
 async def test_a_person_who_takes_over_stops_the_booking(storage: Storage) -> None:
     """Nothing is booked any more for a turn that was taken away."""
     [turn] = await turns_of(storage, "+1")

@@ -136,12 +136,14 @@ class CheckAvailability(Tool):
         occupied = await diary.occupied(day, 1, minutes)
         free = diary.schedule.free(day, minutes, occupied, call.now)
         reason = time and diary.schedule.unbookable(day, time, minutes, occupied, call.now)
+        closed = diary.schedule.refuses_day(day, call.now)
         wanted = not free or bool(reason)
         return {
             "date": str(day),
             "weekday": f"{day:%A}",
             "service": service and service.name,
             "minutes": minutes,
+            "closed": closed and REASONS[closed],
             "open": ", ".join(map(str, diary.open_on(day))) or None,
             "free": [slot.time for slot in free],
             "asked": time and {"time": time, "free": reason is None, "reason": reason and REASONS[reason]},
