@@ -1,6 +1,7 @@
 """The one pooled HTTP client: a timeout on everything, failures named by what the caller should do next.
 
 ``request`` talks to a platform's API. ``fetch`` downloads a file from an address that a stranger may have chosen.
+``post`` tells something to an address that leads, unless its owner says otherwise, to the open internet only.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from channels.errors import MediaLater, MediaRefused, OutcomeUnknown, Refused, R
 
 MAX_ANSWER_BYTES = 8 * 1024 * 1024  # 1000 messages of 1600 characters, as Twilio lists them, are 5 MB
 MAX_REDIRECTS = 5
+NOT_PUBLIC = "not_public"
+"""The code of a refusal to go to an address that is not on the open internet."""
 MAX_CONNECT_S = 5.0
 """A connect that takes longer is given up: the rest of the time belongs to the answer."""
 
@@ -186,6 +189,37 @@ class Http:
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise RetryLater(f"no connection: {type(error).__name__}") from error
         except (aiohttp.ClientError, OSError) as error:  # asyncio's TimeoutError is an OSError
+            raise OutcomeUnknown(f"no answer: {type(error).__name__}") from error
+
+    async def post(
+        self, url: str, body: bytes, *, headers: Mapping[str, str], timeout_s: float, allow_private: bool
+    ) -> HttpResponse:
+        """Post once, follow no redirect, and return what came back without its body, which is not read.
+
+        The status counts from the moment at which it arrives: a server may take its time with the rest.
+
+        Raises:
+            RetryLater: there was no connection, so nothing was told.
+            OutcomeUnknown: the request may have arrived, and no status came within ``timeout_s``.
+            Refused: the address is none, or, without ``allow_private``, not on the open internet.
+        """
+        timeout = aiohttp.ClientTimeout(total=timeout_s, connect=min(timeout_s / 2, MAX_CONNECT_S))
+        sessions = self._opened
+        session = sessions.plain if allow_private else sessions.guarded
+        try:
+            if not allow_private and _is_private_literal(_origin(URL(url))[1]):
+                raise Refused("the address is not public", code=NOT_PUBLIC)
+            async with session.post(
+                url, data=body, headers=dict(headers), timeout=timeout, allow_redirects=False
+            ) as response:
+                return HttpResponse(response.status, response.headers, b"")
+        except (ValueError, aiohttp.NonHttpUrlClientError) as error:
+            raise Refused("not an HTTP address") from error
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            if isinstance(getattr(error, "os_error", None), _NotPublic):
+                raise Refused("the address is not public", code=NOT_PUBLIC) from error
+            raise RetryLater(f"no connection: {type(error).__name__}") from error
+        except (aiohttp.ClientError, OSError) as error:
             raise OutcomeUnknown(f"no answer: {type(error).__name__}") from error
 
     # --- files ---

@@ -14,8 +14,8 @@ _SAFE_KEYS = frozenset({
     "account_sid", "channel", "channel_name", "channels", "fence", "names", "owner", "part", "pid", "worker",
     "attempt", "attempts", "limit", "tokens",
     "code", "error", "error_code", "outcome", "reason", "sqlstate", "status",
-    "command", "effort", "event_name", "kind", "level", "logger", "method", "mode", "model", "role", "tool", "topic",
-    "type",
+    "circuit", "command", "effort", "event_name", "kind", "level", "logger", "method", "mode", "model", "role", "tool",
+    "topic", "type", "what",
     "content_type", "database", "host", "path", "port", "revision", "schema", "url", "version",
 })
 # fmt: on

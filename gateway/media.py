@@ -26,6 +26,8 @@ log = structlog.get_logger(__name__)
 MAX_BYTES = 20 * 1024 * 1024
 """Twilio's WhatsApp and RCS media end at 16 MB, its MMS at 5 MB
 (www.twilio.com/docs/messaging/guides/accepted-mime-types, read 2026-11)."""
+AT_ONCE = 4
+"""Files in memory at the same time; a customer may send a dozen messages of ten files each."""
 MAX_ATTEMPTS = 6
 FETCH_TIMEOUT_S = 15.0
 RETRY_S = 5.0  # a webhook can be faster than the platform's own storage
@@ -76,6 +78,7 @@ class Media:
         self.store = store
         self._http = http
         self._clock = clock
+        self._room = asyncio.Semaphore(AT_ONCE)
 
     async def fetch(
         self, channel_name: str | None, attachments: Iterable[StoredAttachment]
@@ -95,8 +98,9 @@ class Media:
 
     async def _fetch(self, channel_name: str | None, attachment: StoredAttachment, attempts: int) -> StoredAttachment:
         try:
-            media = await self._download(channel_name, attachment.url)
-            sha256 = await self.store.put(media.content)
+            async with self._room:
+                media = await self._download(channel_name, attachment.url)
+                sha256 = await self.store.put(media.content)
             settled = SettleAttachment(attachment.id, "stored", media.content_type, sha256, size=len(media.content))
         except MediaRefused as error:
             settled = SettleAttachment(attachment.id, "refused", error=str(error))

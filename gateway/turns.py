@@ -188,7 +188,7 @@ class Turns:
         age = self._clock() - claim.messages[0].timestamp
         if claim.attempts > self._config.max_attempts or age > timedelta(hours=self._config.max_age_h):
             log.warning("turn_given_up", attempt=claim.attempts)
-            return self._assistant.fallback(claim)
+            return await self._assistant.give_up(claim)
         return await self._assistant.answer(claim)
 
     async def _finish(self, claim: Claim, reply: Reply) -> Finished:
@@ -201,6 +201,7 @@ class Turns:
             reply.handover,
             reply.fallback,
             self._answer_while_waiting,
+            reply.window_start,
         )
         while True:
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -331,10 +332,91 @@ async def test_the_bot_reads_what_a_person_wrote(database_url: str, tmp_path: Pa
         assert "[written by a colleague] I am here, the part costs 40 dollars." in prompt
 
 
+async def test_a_caller_who_goes_away_leaves_his_booking(database_url: str, tmp_path: Path) -> None:
+    """The next call finds in the journal what the first one did: it is told to the model, and not done again."""
+    async with desk(tmp_path, database_url) as at:
+        at.will_say(call("schedule_appointment", **booking()))
+        at.openai.faults.plan("ok", "hang")
+        asking = asyncio.create_task(at.say("Book ten o'clock"))
+        await until(lambda: len(at.bodies) == 2)
+        asking.cancel()
+        await asyncio.wait([asking])
+        at.openai.faults.next.clear()
+        at.will_say(Said("It is booked."))
+        result = await at.say("Did that work?")
+        [booked] = await at.storage.appointments()
+
+        assert result["message"] == "It is booked."
+        assert len(at.bodies) == 3
+        assert [gave["status"] for gave in outputs(at.bodies[-1])] == ["booked"]
+        assert [(action["name"], action["output"]["appointment_id"]) for action in result["actions"]] == [
+            ("schedule_appointment", booked.id)
+        ]
+
+
+async def test_what_was_done_is_recorded_though_the_model_fails(database_url: str, tmp_path: Path) -> None:
+    """A turn that has acted ends with words and its record, also where the fallback text was said a while ago."""
+    async with desk(tmp_path, database_url) as at:
+        at.openai.faults.plan(*["status:500"] * 2)
+        await at.say("Hello?")
+        at.will_say(call("schedule_appointment", **booking()))
+        at.openai.faults.plan("ok", *["status:500"] * 2)
+        result = await at.say("Book ten o'clock")
+
+        assert result["message"].startswith("Thank you for your message.")
+        assert [action["output"]["status"] for action in result["actions"]] == ["booked"]
+        assert result["tokens_used"] > 0
+
+
+async def test_fewer_rounds_than_before_the_restart(database_url: str, tmp_path: Path) -> None:
+    """A turn that has journalled more rounds than are allowed now is answered with what they gave."""
+    look = call("check_availability", date=str(DAY), time=None, service=None)
+    async with desk(tmp_path, database_url) as at:
+        at.will_say(look, look)
+        at.openai.faults.plan("ok", "ok", "hang")
+        asking = asyncio.create_task(at.say("Is there room?"))
+        await until(lambda: len(at.bodies) == 3)
+        asking.cancel()
+        await asyncio.wait([asking])
+    async with desk(tmp_path, database_url, assistant_more=", max_rounds: 1") as at:
+        result = await at.say("Hello?")
+
+        assert result["message"] == "re: Is there room? + Hello?"
+        assert len(outputs(at.bodies[-1])) == 2
+
+
+async def test_a_picture_is_still_there_when_it_is_asked_about(database_url: str, tmp_path: Path) -> None:
+    """The next prompt shows it as the first one did, from the memory as from the database."""
+    async with desk(tmp_path, database_url) as at:
+        await at.say("Hi")
+        await at.say("Look at this", image_url=f"data:image/png;base64,{base64.b64encode(PNG).decode()}")
+        await at.say("What does it say?")
+        first, second = [json.dumps(body["input"]).count("input_image") for body in at.bodies[-2:]]
+
+        assert (first, second) == (1, 1)
+
+
+async def test_a_closed_conversation_is_nobodys(database_url: str, tmp_path: Path) -> None:
+    """Who closes a conversation lets it go; giving the bot what it has already disturbs nothing."""
+    async with desk(tmp_path, database_url) as at:
+        people = at.parts.service.people
+        await at.say("Hello?")
+        await people.takeover("c1", "ann")
+        await people.close("c1")
+        taken = await people.takeover("c1", "bob")
+        await people.resume("c1")
+        before = await at.storage.conversation("c1")
+        await people.resume("c1")
+        after = await at.storage.conversation("c1")
+        assert before is not None
+        assert after is not None
+
+        assert taken.assigned_to == "bob"
+        assert (after.mode, after.fence) == ("bot", before.fence)
+
+
 async def test_a_picture_is_shown_with_tools(database_url: str, tmp_path: Path) -> None:
     """An image_url reaches the model, beside the tools, in the shape of each API."""
-    import base64
-
     url = f"data:image/png;base64,{base64.b64encode(PNG).decode()}"
     for api in APIS:
         (tmp_path / api).mkdir()

@@ -271,7 +271,7 @@ def test_who_is_told_of_what_is_taken(load_text: Load) -> None:
     """Addresses of a local network are addresses; all events, or some of them by name."""
     config = load_text(
         "handoff: {notify: [{email: owner@example.com}, {email: root@localhost}], smtp: {host: h, from: desk@h}}\n"
-        'webhooks: [{url: https://h, secret: x, events: "message.received, conversation.handed_over"}]\n'
+        'webhooks: [{url: https://h, secret: x, events: "message.received, conversation.escalated"}]\n'
     )
 
     assert [notice.email for notice in config.handoff.notify] == ["owner@example.com", "root@localhost"]
@@ -281,7 +281,7 @@ def test_who_is_told_of_what_is_taken(load_text: Load) -> None:
         "starttls",
         "desk@h",
     )
-    assert config.webhooks[0].events == ("message.received", "conversation.handed_over")
+    assert config.webhooks[0].events == ("message.received", "conversation.escalated")
 
 
 @pytest.mark.parametrize(

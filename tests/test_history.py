@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.assistant.history import MAX_IMAGES, Entry, File, start_of_window, window
+from gateway.assistant.history import MAX_IMAGES, Entry, File, estimated_tokens, window
 from gateway.assistant.model import Image, Line
 
 PICTURE = File("image/png", Image(b"png", "image/png"))
@@ -87,6 +87,17 @@ def test_short_histories_are_whole(transcript, limit):
     assert shown(entries, limit=limit, **asked) == everything
 
 
+def starts(numbers, limit, budget_tokens=1 << 30, words=""):
+    """Grow a conversation message by message, and return where the window of each turn begins."""
+    start, found = 0, []
+    for last in numbers:
+        entries = [Entry(n, "user" if n % 2 else "assistant", words) for n in range(1, last + 1)]
+        asked = {"answered_sequence": last, "input_sequence": last, "limit": limit, "budget_tokens": budget_tokens}
+        start = window(entries, **asked, start=start).start
+        found.append(start)
+    return found
+
+
 @pytest.mark.parametrize(
     ("limit", "last", "first"),
     [
@@ -100,18 +111,37 @@ def test_short_histories_are_whole(transcript, limit):
     ],
 )
 def test_the_start_moves_in_steps(limit, last, first):
-    """The window's start stays for half a limit, then jumps by it."""
-    assert start_of_window(last, limit) == first
+    """The window's start stays for half a limit, then jumps by it, however many messages come at once."""
+    assert starts([last], limit) == [first]
+    assert starts(range(last + 1), limit)[-1] == first
 
 
-@given(st.integers(1, 500), st.integers(1, 50))
-def test_the_start_never_goes_back(last, limit):
-    """One more message keeps the start or moves it forward by one step, and leaves at least half a limit."""
-    here, next_one = start_of_window(last, limit), start_of_window(last + 1, limit)
+@given(st.integers(1, 50), st.integers(20, 400), st.lists(st.integers(0, 60), min_size=1, max_size=60))
+def test_the_start_never_goes_back(limit, budget_tokens, lengths):
+    """It stays, or moves forward; what it leaves fits the limit and the budget, and a step leaves half of them."""
+    start, entries = 0, []
+    for last, length in enumerate(lengths, start=1):
+        entries.append(Entry(last, "user", "x" * length))
+        asked = {"answered_sequence": last, "input_sequence": last, "limit": limit, "budget_tokens": budget_tokens}
+        now = window(entries, **asked, start=start)
+        spent = sum(map(estimated_tokens, now.earlier))
 
-    assert next_one in (here, here + limit - limit // 2 + 1)
-    assert last - here <= limit
-    assert last <= limit or last - here >= limit // 2
+        assert now.start >= start
+        assert len(now.earlier) <= limit
+        assert spent <= budget_tokens
+        assert now.next_start >= now.start
+        start = now.start
+
+
+def test_a_burst_is_cut_where_nobody_could_read_it():
+    """Of hundreds of messages at once the newest are whole; of the others the beginning is told, none is missing."""
+    entries = [Entry(n, "user", f"{n} " + "x" * 1500) for n in range(1, 501)]
+    lines = shown(entries, answered_sequence=0, input_sequence=500, limit=10)
+
+    assert len(lines) == 500
+    assert lines[-1].text == entries[-1].content
+    assert lines[0].text.endswith("x […]")
+    assert sum(len(line.text) for line in lines) < 100_000
 
 
 def test_a_message_that_arrives_during_a_turn_waits_for_its_own():

@@ -48,10 +48,10 @@ def breaker(clock):
 # --- the class by itself ---
 
 
-def call(breaker, error=None):
+def call(breaker, error=None, customer=None):
     """Make one call; return what came of it: ``answered``, ``skipped`` or the error's kind."""
     try:
-        with breaker.attempt():
+        with breaker.attempt(customer):
             if error is not None:
                 raise error
     except ModelError as raised:
@@ -62,6 +62,18 @@ def call(breaker, error=None):
 def fail(breaker, times=5):
     for _ in range(times):
         assert call(breaker, ModelUnavailable()) == "ModelUnavailable"
+
+
+@pytest.mark.parametrize(
+    ("customers", "opens"),
+    [(["a"] * 20, False), (["a"] * 4 + ["b"], True), (["a", "b", "a", "b", "a"], True), (["a"] * 4 + [None], True)],
+)
+def test_one_customer_alone_opens_nothing(breaker, customers, opens):
+    """What their words do to a model says nothing about the words of others."""
+    for customer in customers:
+        call(breaker, ModelUnavailable(), customer)
+
+    assert breaker.is_open is opens
 
 
 DOWN = ModelUnavailable("down")

@@ -13,15 +13,18 @@ from structlog.testing import capture_logs
 
 from gateway.assistant.model import (
     ModelEmpty,
+    ModelError,
     ModelMisconfigured,
     ModelRefused,
     ModelUnavailable,
     Usage,
 )
+from gateway.assistant.models import build_model
 from gateway.assistant.server import Patience
+from gateway.config import AssistantConfig
 from gateway.sandbox.openai_rules import Refused
 from gateway.sandbox.receptionist import Said
-from tests.asking import APIS, HELLO, PROMPT, cap, effort, models, serve
+from tests.asking import APIS, FAST, HELLO, PROMPT, cap, effort, models, serve
 from tests.frontdesk import environment
 
 
@@ -346,3 +349,34 @@ def test_an_odd_answer_is_not_told_on_stderr(api):
 
     assert (ended.returncode, ended.stdout) == (0, "book\n")
     assert ended.stderr == ""
+
+
+SHAPELESS = [
+    {"output": [{"type": "message", "role": "assistant", "content": None}]},
+    {"output": [{"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": ["a"]}]}]},
+    {"output": [{"type": "function_call", "call_id": "c", "name": None, "arguments": "{}"}]},
+    {"output": [{"type": "function_call", "call_id": None, "name": "book", "arguments": "{}"}]},
+    {"output": [], "error": "broken"},
+    {"choices": [{"index": 0, "finish_reason": "stop", "message": None}]},
+    {"choices": [{"index": 0, "finish_reason": "stop", "message": {"tool_calls": [{"id": "c"}]}}]},
+    {"choices": [{"index": 0, "finish_reason": "stop", "message": {"content": None, "refusal": [1]}}]},
+]
+
+
+@pytest.mark.parametrize("answer", SHAPELESS, ids=range(len(SHAPELESS)))
+async def test_an_answer_without_a_shape_is_a_failed_model(aiohttp_server, api, answer):
+    """Whatever JSON a server calls an answer, the turn hears that the model failed, and nothing else breaks."""
+
+    async def respond(_):
+        return web.json_response({"id": "r", "object": "o", "model": "m", "created": 0, "created_at": 0, **answer})
+
+    app = web.Application()
+    app.router.add_post("/{path:.*}", respond)
+    server = await aiohttp_server(app)
+    config = AssistantConfig(api_key="k", base_url=str(server.make_url("/v1")), api=api, model="m")
+    model = build_model(config, FAST)
+    try:
+        with pytest.raises(ModelError):
+            await model.complete(PROMPT)
+    finally:
+        await model.close()

@@ -13,14 +13,28 @@ from typing import Any
 import asyncpg
 import pytest
 
+from channels.base import Inbound
 from gateway.config import BusinessConfig
 from gateway.config.hours import WEEKDAYS
 from gateway.schedule import Schedule
-from gateway.storage import Appointment, Book, Booking, Cancel, Claim, Effect, Move, Storage, Takeover, Visit
+from gateway.storage import (
+    Appointment,
+    Book,
+    Booking,
+    Cancel,
+    Claim,
+    Effect,
+    Incoming,
+    Move,
+    Storage,
+    Takeover,
+    Visit,
+)
 from tests.conftest import make_database
-from tests.test_storage_accept import NOW
+from tests.test_storage_accept import NOW, US, accept
 from tests.test_storage_effects import act, change, rows, turns_of
 from tests.test_storage_locks import postgres_writer_dsn, until_blocked
+from tests.test_storage_turns import claim
 
 DAY = date(2026, 12, 1)
 VISIT = Visit("Repair", "the customer", "+15550100007", None, "5 Elm Street", None)
@@ -347,6 +361,28 @@ async def test_a_stranger_reaches_no_appointment(storage: Storage, what: str) ->
 
     assert outputs == [{"status": "unknown", "appointment_id": n} for n in (id_, id_ + 1000)]
     assert (appointment.status, appointment.scheduled_time, appointment.revision) == ("booked", "09:00", 0)
+
+
+@pytest.mark.parametrize("what", ["move", "cancel"])
+async def test_the_next_owner_of_a_number_reaches_no_appointment(storage: Storage, what: str) -> None:
+    """Nobody has told us that the number passed on: the platform's lasting id says who it is."""
+    mine = await turn_of_owner(storage, "US.1")
+    id_ = (await ask(storage, mine, book(at(9))))["appointment_id"]
+    theirs = await turn_of_owner(storage, "US.2")
+    output = await ask(storage, theirs, Cancel(id_, NOW) if what == "cancel" else Move(id_, at(15), NOW))
+
+    assert theirs.address == mine.address
+    assert output == {"status": "unknown", "appointment_id": id_}
+    assert await storage.appointments(conversation=(theirs.id, theirs.contact_id)) == []
+    assert [a.id for a in await storage.appointments(conversation=(mine.id, mine.contact_id))] == [id_]
+
+
+async def turn_of_owner(storage: Storage, identity: str) -> Claim:
+    """Let somebody write from the one number under their own lasting id, and claim their turn."""
+    wrote = Inbound(US, "+1", f"SM{identity}", "hi", identity=identity)
+    await accept(storage, Incoming("sms", "whatsapp", wrote))
+    [turn] = await claim(storage)
+    return turn
 
 
 async def test_nobodys_contact_is_not_everybodys(storage: Storage) -> None:

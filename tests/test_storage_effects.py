@@ -108,7 +108,7 @@ async def test_an_effect_and_its_record_commit_together(storage: Storage) -> Non
     """The call's place in the journal keeps what it gave, for whoever resumes the turn."""
     [turn] = await turns_of(storage, "+1")
     run = await act(storage, turn, Add(), 2, round_=1)
-    kept = await storage.tool_runs(turn.id, turn.input_sequence)
+    kept = await storage.tool_runs(turn.id, after=0, up_to=turn.input_sequence)
 
     assert run == StoredRun(1, 2, "done", {"count": 1}, "add")
     assert kept == (run,)
@@ -177,7 +177,7 @@ async def test_what_did_not_happen_is_not_recorded(storage: Storage) -> None:
     """It may happen when it is tried again."""
     [turn] = await turns_of(storage, "+1")
     before = await act(storage, turn, Add(happened=False))
-    kept = await storage.tool_runs(turn.id, turn.input_sequence)
+    kept = await storage.tool_runs(turn.id, after=0, up_to=turn.input_sequence)
     after = await act(storage, turn, Add())
 
     assert outputs([before, after]) == [{"count": 0}, {"count": 1}]

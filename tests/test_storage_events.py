@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -33,17 +34,22 @@ from gateway.storage import (
     FinishTurn,
     Incoming,
     JournalRound,
+    KeepToolResults,
     OpenChannels,
     Outcome,
     Resume,
     SaveFindings,
     Storage,
     Takeover,
+    ToolPlace,
+    ToolResult,
 )
+from gateway.storage.retention import EraseInactive
 from gateway.storage.tables import Conversation, Message
 from tests.saying import said
 from tests.test_storage_accept import NOW, US, accept, sms
 from tests.test_storage_deliveries import settle, take
+from tests.test_storage_effects import change, rows
 from tests.test_storage_turns import SECOND, claim, finish
 
 ANN = "+1555"
@@ -138,14 +144,19 @@ async def test_a_running_turn_begins_again_with_the_new_words(storage: Storage) 
     assert await finish(storage, again) is not None
 
 
-async def test_a_turn_that_has_acted_is_finished(storage: Storage) -> None:
-    """What it did is not done twice for an edit."""
+@pytest.mark.parametrize("acts", [True, False])
+async def test_a_turn_that_has_acted_is_finished(storage: Storage, acts: bool) -> None:
+    """What it did is not done twice for an edit; one that has only looked begins again, and forgets what it saw."""
     await tell(storage, wrote("M1", "at 9"))
     [running] = await claim(storage)
-    await storage.run(JournalRound(running.id, running.fence, running.input_sequence, 1, {}, "r1", 5, 5, NOW))
+    await storage.run(JournalRound(running.id, running.fence, running.input_sequence, 0, {}, "r1", 5, 5, NOW))
+    place = ToolPlace(running.id, running.fence, running.input_sequence, 0, 0, "book", "{}", acts)
+    await storage.run(KeepToolResults((ToolResult(place, "done", {"status": "booked"}, 1),), NOW))
     await tell(storage, Edit(US, ANN, "M1", "at 10"))
+    finished = await finish(storage, running)
+    kept = await storage.rounds(running.id, after=0, up_to=9)
 
-    assert await finish(storage, running) is not None
+    assert (finished is not None, len(kept)) == (acts, 1 if acts else 0)
 
 
 async def test_a_message_edited_for_ever_stays_small(storage: Storage) -> None:
@@ -299,6 +310,83 @@ async def test_a_number_that_passes_on_brings_no_conversation_along(storage: Sto
     found = await conversations(storage)
 
     assert {key: row.total_messages for key, row in found.items()} == {ANN_ID: 1, "US.2": 2}
+
+
+async def contacts_of(storage: Storage) -> dict[str, int | None]:
+    """Return the contacts of conversations by the lasting ids of their people, or by their addresses."""
+    return {row.identity or row.address or "": row.contact_id for row in await storage.conversations()}
+
+
+async def addressees(storage: Storage) -> dict[str, int | None]:
+    """Return whose each address is: contacts by addresses."""
+    found = await rows(storage, "SELECT address, contact_id FROM addresses")
+    return {str(address): contact_id for address, contact_id in found}
+
+
+async def test_a_number_that_passes_on_brings_no_contact_along(storage: Storage) -> None:
+    """Its next owners are people of their own, and it is the last one's; who had it before stays who they were."""
+    await tell(storage, wrote("M1", identity=ANN_ID))
+    first = (await contacts_of(storage))[ANN_ID]
+    await tell(storage, wrote("M2", identity="US.2", sender_name="the next"))
+    await tell(storage, wrote("M3", identity="US.3"))
+    await tell(storage, wrote("M4", identity=ANN_ID), wrote("M5", identity="US.2"))
+    contacts = await contacts_of(storage)
+
+    assert contacts[ANN_ID] == first
+    assert len(set(contacts.values()) - {None}) == 3
+    assert await addressees(storage) == {ANN: contacts["US.3"]}
+    assert await rows(storage, "SELECT name FROM contacts ORDER BY id") == [(None,), ("the next",), (None,)]
+
+
+async def test_two_owners_of_a_number_in_one_first_request(storage: Storage) -> None:
+    """They came in together, after a time without the database for one: still two people."""
+    await tell(storage, wrote("M1", identity=ANN_ID), wrote("M2", identity="US.2"))
+    contacts = await contacts_of(storage)
+
+    assert len(set(contacts.values()) - {None}) == 2
+    assert await addressees(storage) == {ANN: contacts["US.2"]}
+
+
+async def test_a_number_is_nobodys_contact_after_its_conversation_is_gone(storage: Storage) -> None:
+    """What is left of somebody, a lead for one, is not the next owner's."""
+    await tell(storage, wrote("M0", sender="+1777"), wrote("M1", identity=ANN_ID))
+    before = await contacts_of(storage)
+    await change(
+        storage,
+        "INSERT INTO leads (status, contact_id, created_at) VALUES ('new', :id, :now)",
+        id=before[ANN_ID],
+        now=NOW.replace(tzinfo=None),
+    )
+    await storage.run(EraseInactive(NOW + timedelta(days=1), NOW + timedelta(days=1), 10))
+    await tell(storage, wrote("M2", identity="US.2"))
+
+    assert (await contacts_of(storage))["US.2"] not in (None, before[ANN_ID])
+
+
+@pytest.mark.parametrize("identity", [None, ANN])
+async def test_where_the_address_is_the_person_it_leads_to_the_contact(storage: Storage, identity: str | None) -> None:
+    """Messenger's id, a hidden number, a mail address: all of its threads are one contact's."""
+    await tell(storage, wrote("M1", identity=identity, thread_key="one"), wrote("M2", identity=identity))
+    await tell(storage, wrote("M3", identity=identity, thread_key="two"))
+    contacts = [row.contact_id for row in await storage.conversations()]
+
+    assert len(contacts) == 3
+    assert set((await addressees(storage)).values()) == set(contacts)
+    assert None not in contacts
+
+
+async def test_two_processes_meet_the_next_owner_at_once(database_url: str, storage: Storage) -> None:
+    """They make one contact, who has the number and the conversation."""
+    await tell(storage, wrote("M", identity=ANN_ID))
+    async with Storage(database_url) as other:
+        for n in range(2, 10):
+            twice = [wrote(f"M{n}{which}", identity=f"US.{n}") for which in "ab"]
+            await asyncio.gather(tell(storage, twice[0]), tell(other, twice[1]))
+    contacts = await contacts_of(storage)
+
+    assert len(set(contacts.values()) - {None}) == len(contacts) == 9
+    assert await addressees(storage) == {ANN: contacts["US.9"]}
+    assert len(await rows(storage, "SELECT id FROM contacts")) == 9
 
 
 async def test_an_opt_out_holds_for_the_person(storage: Storage) -> None:

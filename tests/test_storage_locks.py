@@ -179,6 +179,10 @@ BIG = {"chat_conversations", "conversation_messages", "deliveries"}
 AT_START = {"maintenance.FREE_TURNS"}
 
 
+BY_HAND = {"privacy.BY_ADDRESS"}
+"""Somebody at the command line looks for a person by whatever they know of them."""
+
+
 async def test_no_statement_reads_a_whole_table(tmp_path: Path) -> None:
     """However many messages there are: SQLite finds rows by an index that names them, not only their channel."""
     url = f"sqlite:///{tmp_path}/frontdesk.db"
@@ -188,7 +192,7 @@ async def test_no_statement_reads_a_whole_table(tmp_path: Path) -> None:
         slow = {
             name: line
             for name, statement in all_statements().items()
-            if statement.sqlite is not None and name not in AT_START
+            if statement.sqlite is not None and name not in AT_START | BY_HAND
             for line in plan(connection, statement.sqlite)
         }
         connection.close()
@@ -204,7 +208,7 @@ def plan(connection: sqlite3.Connection, text: str) -> list[str]:
     return [
         line
         for line in lines
-        if line.split()[1] in aliases
+        if set(line.split()[1:2]) & aliases
         and (line.startswith("SCAN") or line.endswith("(channel_name=?)"))
         and "ix_deliveries_open" not in line
         and "ix_chat_conversations_due_at" not in line

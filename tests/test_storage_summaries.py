@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from channels.base import Edit
+from channels.base import Edit, Reaction
 from gateway.storage import Incoming, KeepSummary, Storage
 from tests.test_storage_accept import NOW, US, accept, sms
 from tests.test_storage_effects import rows
@@ -26,10 +26,10 @@ def summary(after: int, up_to: int, content: str = "", *, amendments: int = 0) -
     return KeepSummary(1, after, up_to, amendments, content or f"up to {up_to}", "model-x", 20, NOW)
 
 
-async def kept(storage: Storage) -> list[tuple[int, int, str]]:
-    """Return what is kept: (up_to, amendments, content)."""
-    query = "SELECT up_to_sequence, amendments, content FROM summaries ORDER BY up_to_sequence"
-    return [(row[0], row[1], row[2]) for row in await rows(storage, query)]
+async def kept(storage: Storage) -> list[tuple[int, str]]:
+    """Return what is kept: (up_to, content)."""
+    query = "SELECT up_to_sequence, content FROM summaries ORDER BY up_to_sequence"
+    return [(row[0], row[1]) for row in await rows(storage, query)]
 
 
 async def amend(storage: Storage) -> None:
@@ -44,7 +44,7 @@ async def test_a_summary_continues_the_newest(doors: tuple[Storage, Storage]) ->
     results = [await storage.run(wish) for wish in wishes]
 
     assert results == [True, False, False, True, False]
-    assert await kept(storage) == [(40, 0, "up to 40"), (80, 0, "up to 80")]
+    assert await kept(storage) == [(40, "up to 40"), (80, "up to 80")]
 
 
 @pytest.mark.parametrize("reaches", ["the same message", "another message each"])
@@ -54,7 +54,7 @@ async def test_of_many_at_once_one_is_kept(doors: tuple[Storage, Storage], proce
     step = 0 if reaches == "the same message" else 1
     wishes = [summary(0, 40 + n * step, f"by {n}") for n in range(12)]
     results = await asyncio.gather(*(doors[n % processes].run(wish) for n, wish in enumerate(wishes)))
-    [(_, _, content)] = await kept(doors[0])
+    [(_, content)] = await kept(doors[0])
 
     assert results.count(True) == 1
     assert content == f"by {results.index(True)}"
@@ -75,11 +75,11 @@ async def test_only_the_newest_two_stay(doors: tuple[Storage, Storage]) -> None:
     storage = doors[0]
     for n in range(5):
         await storage.run(summary(n * 40, n * 40 + 40))
-    newest = await storage.summary(1, up_to=500, amendments=0)
-    behind = await storage.summary(1, up_to=199, amendments=0)
-    too_early = await storage.summary(1, up_to=159, amendments=0)
+    newest = await storage.summary(1, up_to=500)
+    behind = await storage.summary(1, up_to=199)
+    too_early = await storage.summary(1, up_to=159)
 
-    assert [up_to for up_to, _, _ in await kept(storage)] == [160, 200]
+    assert [up_to for up_to, _ in await kept(storage)] == [160, 200]
     assert newest is not None
     assert behind is not None
     assert (newest.up_to_sequence, behind.up_to_sequence, too_early) == (200, 160, None)
@@ -92,10 +92,22 @@ async def test_an_amended_transcript_refuses_what_was_written_before(doors: tupl
     await storage.run(summary(0, 40, "the old words"))
     await amend(storage)
     late = await storage.run(summary(40, 80, "the old words, continued"))
-    found = await storage.summary(1, up_to=500, amendments=1)
+    found = await storage.summary(1, up_to=500)
 
     assert not late
     assert found is None
+
+
+async def test_what_was_changed_behind_a_summary_leaves_it(doors: tuple[Storage, Storage]) -> None:
+    """It tells nothing of the changed words; and a reaction changes no words at all."""
+    storage = doors[0]
+    await accept(storage, sms("+1", "SM2", "later words"))
+    await storage.run(summary(0, 1))
+    await accept(storage, Incoming("sms", "sms", Edit(US, "+1", "SM2", "other words")))
+    await storage.run(summary(1, 2, amendments=1))
+    await accept(storage, Incoming("sms", "sms", Reaction(US, "+1", "SM2", "x")))
+
+    assert await kept(storage) == [(1, "up to 1"), (2, "up to 2")]
 
 
 async def test_after_an_amendment_it_is_told_anew(doors: tuple[Storage, Storage]) -> None:
@@ -108,4 +120,4 @@ async def test_after_an_amendment_it_is_told_anew(doors: tuple[Storage, Storage]
     anew = await storage.run(summary(0, 40, "the new words", amendments=1))
 
     assert (continued, anew) == (False, True)
-    assert await kept(storage) == [(40, 1, "the new words")]
+    assert await kept(storage) == [(40, "the new words")]

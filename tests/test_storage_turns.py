@@ -140,7 +140,7 @@ async def test_fence_guards_every_write(storage: Storage) -> None:
     assert second is not None
     assert (speaker.changed, second.changed, second.assigned_to) == (True, False, "ann")
     assert (journal, finished, released) == (False, None, False)
-    assert await storage.rounds(turn.id, 1) == []
+    assert await storage.rounds(turn.id, after=0, up_to=1) == []
     assert await storage.deliveries() == []
 
 
@@ -191,7 +191,7 @@ async def test_round_is_journalled_once(storage: Storage) -> None:
     [turn] = await claim(storage)
     for n in (0, 1, 1):
         await storage.run(JournalRound(turn.id, turn.fence, turn.input_sequence, n, {"n": n}, "req", 5, 7, NOW))
-    rounds = await storage.rounds(turn.id, turn.input_sequence)
+    rounds = await storage.rounds(turn.id, after=0, up_to=turn.input_sequence)
 
     assert [(r.round, r.response) for r in rounds] == [(0, {"n": 0}), (1, {"n": 1})]
 
@@ -254,7 +254,7 @@ async def test_a_worker_that_lost_its_turn_journals_no_round(storage: Storage) -
         for c in (lost, turn)
     ]
     kept = await asyncio.gather(*(storage.run(write) for write in writes))
-    rounds = await storage.rounds(turn.id, turn.input_sequence)
+    rounds = await storage.rounds(turn.id, after=0, up_to=turn.input_sequence)
 
     assert turn.input_sequence == lost.input_sequence
     assert kept == [False, True] * 10

@@ -170,12 +170,12 @@ class Box:
     async def resumed(self) -> TurnRun:
         """Return the turn as another worker finds it after this one has died."""
         [claimed] = await claim(self.storage, NOW + 31 * SECOND, owner="other")
-        runs = await self.storage.tool_runs(claimed.id, claimed.input_sequence)
-        return TurnRun(claimed, NOW, {(run.round, run.position): run for run in runs})
+        runs = await self.storage.tool_runs(claimed.id, after=0, up_to=claimed.input_sequence)
+        return TurnRun(claimed, NOW, (), {(run.input_sequence, run.round, run.position): run for run in runs})
 
     async def kept(self) -> list[tuple[int, str, Mapping[str, Any]]]:
         """Return what the journal has: (position, status, output)."""
-        runs = await self.storage.tool_runs(self.claim.id, self.claim.input_sequence)
+        runs = await self.storage.tool_runs(self.claim.id, after=0, up_to=self.claim.input_sequence)
         return [(run.position, run.status, run.output) for run in runs]
 
     def counted(self, tool: str, outcome: str) -> float | None:
@@ -226,7 +226,7 @@ async def test_every_call_is_answered_in_order(box: Box) -> None:
     assert outputs[4]["error"] == "invalid_arguments"
     assert [status for _, status, _ in kept] == ["done", "done", "failed", "done", "failed", "done"]
     assert [output for _, _, output in kept] == outputs
-    assert [called.call_id for called, _ in box.turn.done] == [one.call_id for one in calls]
+    assert [called.call_id for _, called, _ in box.turn.done] == [one.call_id for one in calls]
     assert (box.counted("read", "done"), box.counted("read", "failed"), box.counted("unknown", "failed")) == (2, 1, 1)
 
 
@@ -501,7 +501,7 @@ async def test_what_is_settled_is_not_run_again(box: Box) -> None:
     assert after == before
     assert (again.read.asked, again.diary) == ([], ["5 begins", "5 ends"])
     assert further == {"count": 2}
-    assert [(called.call_id, run.status) for called, run in again.turn.done] == [
+    assert [(called.call_id, run.status) for _, called, run in again.turn.done] == [
         ("count:1", "done"),
         ("read:2", "done"),
         ("order:3", "done"),
@@ -526,7 +526,7 @@ async def test_a_resumed_round_goes_on_where_it_was_cut_off(box: Box) -> None:
 
 def named(box: Box, one: ToolCall, position: int) -> Any:
     """Name a call of the first round as the toolbox does."""
-    return box.toolbox._place(box.turn, 0, position, one)
+    return box.toolbox._place(box.turn, box.claim.input_sequence, 0, position, one)
 
 
 @pytest.mark.parametrize("name", ["order", "order_again"])
@@ -567,7 +567,7 @@ async def test_what_acts_elsewhere_is_noted_before_it_begins(box: Box) -> None:
 
 
 async def test_a_call_keeps_its_key(box: Box) -> None:
-    """Tried again it is the same one, and every other call has another."""
+    """Tried again it is the same one, in whatever round; every other call has another."""
     await box.ask(call("order_again", "1"), call("order_again", "2"))
     await box.ask(call("order_again", "1"), round_=1)
     again = Box(box.storage, box.claim)
@@ -575,7 +575,8 @@ async def test_a_call_keeps_its_key(box: Box) -> None:
     again.turn.known = {}
     await again.ask(call("order_again", "1"), call("order_again", "2"))
 
-    assert len(set(box.order_again.keys)) == 3
+    first, second, third = box.order_again.keys
+    assert first == third != second
     assert again.order_again.keys == box.order_again.keys[:2]
 
 
@@ -596,9 +597,39 @@ async def test_a_call_keeps_its_key(box: Box) -> None:
 def test_failures_count_until_the_tool_works(runs: list[tuple[str, str]], failures: int) -> None:
     """They tell when a conversation is better off with a person."""
     turn = TurnRun(None, NOW)  # type: ignore[arg-type]
-    turn.done = [(call(name), StoredRun(0, n, status, {}, name)) for n, (name, status) in enumerate(runs)]
+    for n, (name, status) in enumerate(runs):
+        turn.note([(call(name), StoredRun(n, 0, status, {}, name))])
 
     assert turn.failures == failures
+
+
+def test_failures_of_one_round_count_once() -> None:
+    """The model is told what was wrong, and may correct it; calls that were not run say nothing about their tool."""
+    turn = TurnRun(None, NOW)  # type: ignore[arg-type]
+    not_run = {"error": "too_many_calls"}
+    failed = [(call("a", f"{n}"), StoredRun(0, n, "failed", {}, "a")) for n in range(3)]
+    turn.note([*failed, (call("a", "9"), StoredRun(0, 9, "done", not_run, "a"))])
+
+    assert turn.failures == 1
+
+
+async def test_what_fails_elsewhere_may_have_happened(box: Box) -> None:
+    """It is not tried again, a person is asked to look, and what comes beside it in the round is done all the same."""
+
+    async def breaks(_: Call) -> Mapping[str, Any]:
+        raise RuntimeError("connection lost")
+
+    class Pay(Odd):
+        acts = Acts.ELSEWHERE
+
+    other = Box(box.storage, box.claim, Pay(breaks))
+    other.turn = box.turn
+    paid, counted = await other.ask(call("odd"), call("count"))
+    [again] = await other.ask(call("odd"), round_=1)
+
+    assert (paid["error"], counted, again["error"]) == ("unknown_outcome", {"count": 1}, "unknown_outcome")
+    assert other.turn.handover is not None
+    assert other.turn.handover.source == "rule:unknown_outcome"
 
 
 def test_the_models_last_wish_for_a_person_counts() -> None:
@@ -610,10 +641,8 @@ def test_the_models_last_wish_for_a_person_counts() -> None:
         {"truncated": True, "output": "{"},
         {"error": "too_many_calls"},
     ]
-    turn.done = [
-        (call("escalate_to_human"), StoredRun(0, n, "done", output, "escalate_to_human"))
-        for n, output in enumerate(outputs)
-    ]
+    name = "escalate_to_human"
+    turn.note([(call(name), StoredRun(0, n, "done", output, name)) for n, output in enumerate(outputs)])
 
     assert turn.handover is not None
     assert (turn.handover.reason, turn.handover.source, turn.handover.summary) == ("emergency", "model", "Gas.")

@@ -15,6 +15,7 @@ import pytest
 
 from gateway.assistant.model import ToolCall
 from gateway.assistant.tools import Tool, Toolbox, TurnRun
+from gateway.assistant.tools.appointments import MAX_OPEN
 from gateway.assistant.tools.base import Arguments, strict_schema
 from gateway.assistant.tools.contacts import clean_email, clean_phone, region_of
 from gateway.assistant.tools.standard import build_tools
@@ -327,7 +328,8 @@ async def test_what_cannot_be_booked_is_refused_with_what_can(
     refused = len(await storage.appointments())
     again = [await customer.books(a["date"], a["time"], service="Repair") for a in output["alternatives"][:1]]
 
-    assert (output["error"], output["status"], output["reason"]) == ("not_available", "unbookable", reason)
+    said = ("taken", None) if reason == "taken" else ("unbookable", "not_available")
+    assert (output["status"], output.get("error"), output["reason"]) == (*said, reason)
     assert refused == 1
     assert [each["status"] for each in again] == ["booked"]
 
@@ -347,18 +349,9 @@ async def test_each_alternative_can_be_had_by_itself(storage: Storage) -> None:
 
 
 async def test_somebody_was_faster(storage: Storage) -> None:
-    """The look found it free and the commit did not: the customer is offered what is free now."""
+    """The customer is offered what is free now."""
     mine, other = await customers(storage, MINE, OTHER)
-    desk = mine._toolbox._tools["schedule_appointment"]._desk  # type: ignore[attr-defined]
-    looks = desk.diary.occupied
-
-    async def look_and_lose(*asked: Any) -> Any:
-        found = await looks(*asked)
-        desk.diary.occupied = looks
-        await other.books(TOMORROW, "10:00", service="Inspection")
-        return found
-
-    desk.diary.occupied = look_and_lose
+    await other.books(TOMORROW, "10:00", service="Inspection")
     output = await mine.books(TOMORROW, "10:00", service="Inspection")
     [kept] = await storage.appointments()
 
@@ -366,9 +359,35 @@ async def test_somebody_was_faster(storage: Storage) -> None:
     assert kept.phone == OTHER
 
 
-async def test_the_same_booking_again_is_the_same(storage: Storage) -> None:
-    """Where there is room for another, the customer still has one, and it is said by its number."""
-    [customer] = await customers(storage, MINE, business=business(capacity=2))
+async def test_nobody_fills_the_diary(storage: Storage) -> None:
+    """One customer holds so many appointments through the bot, and no more; a cancelled one makes room."""
+    [customer] = await customers(storage, MINE)
+    times_ = ["09:00", "10:00", "13:00", "14:00", "15:00"]
+    booked = [await customer.books(TOMORROW, time, service="Inspection") for time in times_]
+    refused = await customer.books(TOMORROW, "16:00", service="Inspection")
+    await customer.call("cancel_appointment", appointment_id=booked[0]["appointment_id"])
+    again = await customer.books(TOMORROW, "16:00", service="Inspection")
+
+    assert [output["status"] for output in booked] == ["booked"] * MAX_OPEN
+    assert (refused["error"], len(refused["appointments"])) == ("too_many_appointments", MAX_OPEN)
+    assert again["status"] == "booked"
+
+
+@pytest.mark.parametrize(("field", "error"), [("phone", "invalid_phone"), ("email", "invalid_email")])
+async def test_what_cannot_be_reached_is_asked_for_again(
+    customer: Customer, storage: Storage, field: str, error: str
+) -> None:
+    """A number or an address that is none is not dropped from a booking: nobody could call."""
+    output = await customer.books(TOMORROW, "09:00", service="Inspection", **{field: "later"})
+
+    assert output["error"] == error
+    assert await storage.appointments() == []
+
+
+@pytest.mark.parametrize("capacity", [1, 2])
+async def test_the_same_booking_again_is_the_same(storage: Storage, capacity: int) -> None:
+    """Whether or not there is room for another, the customer has one, and it is said by its number."""
+    [customer] = await customers(storage, MINE, business=business(capacity=capacity))
     first = await customer.books(TOMORROW, "10:00", service="Inspection")
     again = await customer.books(TOMORROW, "10:00", service="Inspection")
 

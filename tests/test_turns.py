@@ -302,7 +302,7 @@ async def test_round_with_calls_is_journalled_and_not_asked_again(storage: Stora
         answer.set_result("CALL")
         second, answer = await asyncio.wait_for(h.model.prompts.get(), 10)
         [conversation] = await storage.conversations()
-        journalled = await storage.rounds(conversation.id or 0, 1)
+        journalled = await storage.rounds(conversation.id or 0, after=0, up_to=1)
         answer.set_exception(RuntimeError("the process dies here"))
         resumed, answer = await asyncio.wait_for(h.model.prompts.get(), 15)
         answer.set_result("done")

@@ -32,7 +32,7 @@ def actions(turn: TurnRun, safety: Safety) -> tuple[dict[str, Any], ...]:
             "status": run.status,
             "output": _told(dict(run.output), safety),
         }
-        for call, run in turn.done
+        for _, call, run in turn.done
     )
 
 

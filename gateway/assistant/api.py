@@ -2,16 +2,48 @@
 
 from __future__ import annotations
 
+import json
 import re
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from gateway.assistant.model import Image, Prompt, ToolCall, Usage
+from gateway.assistant.model import Image, ModelMisconfigured, Prompt, ToolCall, Usage
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI  # the SDK takes most of a second to import: only the first call needs it
+
+
+R = TypeVar("R")
+MAX_TOKENS = 2**31 - 1
+"""What the database counts tokens in."""
+
+
+def tokens(count: object) -> int:
+    """Return a server's count of tokens, or 0 where it is none."""
+    return min(max(count, 0), MAX_TOKENS) if isinstance(count, int) else 0
+
+
+def arguments_text(arguments: object) -> str:
+    """Return a call's arguments as the text that they have to be; some servers write them as an object."""
+    return arguments if isinstance(arguments, str) else json.dumps(arguments)
+
+
+def read_answer(read: Callable[[R], Answer], response: R) -> Answer:
+    """Read a server's answer; the SDK takes any JSON for one.
+
+    Raises:
+        ModelMisconfigured: it is not shaped as the API's are.
+    """
+    try:
+        answer = read(response)
+        texts = [answer.text, *(text for call in answer.calls for text in (call.call_id, call.name, call.arguments))]
+        if all(isinstance(text, str) for text in texts):
+            return answer
+    except (TypeError, AttributeError, KeyError, ValueError):
+        pass  # what it says may be the customer's words
+    raise ModelMisconfigured("the server's answer is not shaped as the API's: check assistant.base_url")
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,8 @@ class Breaker:
         self.name = name
         self._judge = judge
         self._monotonic = monotonic
-        self._failures = 0
+        self._failed: list[str | None] = []
+        """Whose calls failed in a row; None where nobody says."""
         self._open_until: float | None = None
         self._open_s = OPEN_S
         self._probing = False
@@ -77,8 +78,10 @@ class Breaker:
         return self._open_until
 
     @contextlib.contextmanager
-    def attempt(self) -> Iterator[None]:
+    def attempt(self, customer: str | None = None) -> Iterator[None]:
         """Make the body's call where one may be made now, and learn from its end; a cancelled one teaches nothing.
+
+        ``customer`` stands for whose words are in it: what one customer's prompts meet says nothing about others'.
 
         Raises:
             ModelUnavailable: the circuit is open; its code is ``circuit_open``.
@@ -87,7 +90,7 @@ class Breaker:
         try:
             yield
         except Exception as error:
-            self._learn(error, era)
+            self._learn(error, era, customer)
             raise
         else:
             self._close()
@@ -103,14 +106,18 @@ class Breaker:
             self._probing = True
         return self._era
 
-    def _learn(self, error: Exception, era: int) -> None:
+    def _learn(self, error: Exception, era: int, customer: str | None) -> None:
         verdict = self._judge(error)
         if verdict is Verdict.ANSWERED:
             self._close()
         elif verdict is not Verdict.NEITHER and era == self._era:
-            self._failures += 1
-            if self.is_open or verdict is Verdict.HOPELESS or self._failures >= FAILURES:
+            self._failed.append(customer)
+            if self.is_open or verdict is Verdict.HOPELESS or self._concerns_everybody():
                 self._open(error)
+
+    def _concerns_everybody(self) -> bool:
+        """Tell whether so many calls in a row have failed, and not those of one customer alone."""
+        return len(self._failed) >= FAILURES and (None in self._failed or len(set(self._failed)) > 1)
 
     def _open(self, error: Exception) -> None:
         if self.is_open:
@@ -123,7 +130,7 @@ class Breaker:
         self._turn_over()
 
     def _close(self) -> None:
-        self._failures = 0
+        self._failed.clear()
         if self.is_open:
             log.warning("model_circuit_closed", circuit=self.name)
             self._open_until, self._open_s = None, OPEN_S

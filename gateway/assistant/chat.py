@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from gateway.assistant.api import Answer, Ask, call_name, data_url
+from gateway.assistant.api import Answer, Ask, arguments_text, call_name, data_url, read_answer, tokens
 from gateway.assistant.families import chat_effort, family_of
 from gateway.assistant.model import Line, ModelMisconfigured, Prompt, ToolCall, Usage
 
@@ -73,7 +73,7 @@ class ChatApi:
         completion: object = await client.chat.completions.create(**fields, extra_body=body)
         if not isinstance(completion, ChatCompletion):
             raise ModelMisconfigured("the server does not answer as Chat Completions does: check assistant.base_url")
-        return _read(completion)
+        return read_answer(_read, completion)
 
     def sent(self, request: Mapping[str, Any]) -> tuple[str | None, str | None]:
         """Return the effort and the verbosity that a request carries."""
@@ -127,7 +127,7 @@ def _read(completion: ChatCompletion) -> Answer:
     text, refused, calls, items = "", False, [], []
     for choice in (completion.choices or [])[:1]:
         message = choice.message
-        text = _THOUGHTS.sub("", message.content or "").strip()
+        text = _THOUGHTS.sub("", _said(message.content)).strip()
         refused = bool(message.refusal) and not text
         text = text or (message.refusal or "").strip()
         calls = [call for call in message.tool_calls or [] if call.type == "function"]
@@ -136,7 +136,9 @@ def _read(completion: ChatCompletion) -> Answer:
         items = [_kept(message)]
     return Answer(
         text=text,
-        calls=tuple(ToolCall(call.id, call_name(call.function.name), call.function.arguments) for call in calls),
+        calls=tuple(
+            ToolCall(call.id, call_name(call.function.name), arguments_text(call.function.arguments)) for call in calls
+        ),
         items=tuple(items),
         usage=_usage(completion.usage),
         model=completion.model,
@@ -145,13 +147,22 @@ def _read(completion: ChatCompletion) -> Answer:
     )
 
 
+def _said(content: object) -> str:
+    """Return a message's words; some servers write them in parts."""
+    if isinstance(content, list):
+        return "".join(part["text"] for part in content if part.get("type") == "text")
+    return content if isinstance(content, str) else ""
+
+
 def _kept(message: ChatCompletionMessage) -> dict[str, Any]:
     """Return a message as it is sent back with the outputs of its round."""
     # Pydantic's warnings quote what it finds odd in an answer.
     kept = message.model_dump(mode="json", exclude_none=True, exclude=_NOT_REPLAYED, warnings=False)
     for call in kept.get("tool_calls", ()):
         if call["type"] == "function":
-            call["function"]["name"] = call_name(call["function"]["name"])
+            function = call["function"]
+            function["name"] = call_name(function["name"])
+            function["arguments"] = arguments_text(function.get("arguments"))
     return kept
 
 
@@ -160,8 +171,8 @@ def _usage(usage: CompletionUsage | None) -> Usage:
         return Usage()
     given, made = usage.prompt_tokens_details, usage.completion_tokens_details
     return Usage(
-        input_tokens=usage.prompt_tokens or 0,
-        cached_tokens=(given.cached_tokens if given else None) or 0,
-        output_tokens=usage.completion_tokens or 0,
-        reasoning_tokens=(made.reasoning_tokens if made else None) or 0,
+        input_tokens=tokens(usage.prompt_tokens),
+        cached_tokens=tokens(given.cached_tokens if given else None),
+        output_tokens=tokens(usage.completion_tokens),
+        reasoning_tokens=tokens(made.reasoning_tokens if made else None),
     )

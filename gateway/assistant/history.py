@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, cast
 
-from gateway.assistant.model import LINE_SHOWN, Image, Line, PastCall
+from gateway.assistant.model import CUT_MARK, LINE_SHOWN, Image, Line, PastCall
 
 MAX_IMAGES = 2
 """Pictures are paid for again with every call; older ones are only named."""
@@ -68,41 +68,70 @@ class Window:
 
 
 def window(
-    entries: Iterable[Entry], *, answered_sequence: int, input_sequence: int, limit: int, budget_tokens: int = 1 << 30
+    entries: Iterable[Entry],
+    *,
+    answered_sequence: int,
+    input_sequence: int,
+    limit: int,
+    budget_tokens: int = 1 << 30,
+    start: int = 0,
 ) -> Window:
     """Return the window of a turn that answers the user messages in (answered_sequence, input_sequence].
 
     At most ``limit`` earlier messages of ``budget_tokens`` in all come first, oldest first; then the turn's own, each
     once. Later user messages stay out: they get their own turn. Of two entries with one number the last given counts.
+
+    ``start`` is where the last window began. It stays there until it holds too much, and then moves on in one step, by
+    half of what it may hold: so the prompt's beginning, and with it the provider's prefix cache, survives several
+    turns. For ``limit`` 10: up to message 10 it starts at 0, with 11 to 16 at 6, with 17 to 22 at 12.
     """
     unique = {entry.sequence_number: entry for entry in entries if entry.role != "system"}
     inside = sorted((entry for entry in unique.values() if entry.place[0] <= input_sequence), key=lambda e: e.place)
-    asked = tuple(entry for entry in inside if entry.role == "user" and entry.sequence_number > answered_sequence)
+    asked = _readable([e for e in inside if e.role == "user" and e.sequence_number > answered_sequence])
     earlier = [entry for entry in inside if not (entry.role == "user" and entry.sequence_number > answered_sequence)]
     last = max((entry.sequence_number for entry in earlier), default=0)
     step = limit - limit // 2 + 1
-    short_step = min(step, TOKEN_STEP)
-    start = _affordable(earlier, start_of_window(last, limit), short_step, budget_tokens)
+    while last - start > limit:
+        start += step
+    sizes = [(entry.sequence_number, estimated_tokens(entry)) for entry in earlier]
+    half_spent = _affordable(sizes, start, budget_tokens // 2)
+    if _spent(sizes, start) > budget_tokens:
+        start = half_spent
     kept = tuple(entry for entry in earlier if entry.sequence_number > start)
+    is_dear = _spent(sizes, start) > NEARLY * budget_tokens
     after = last + len(asked) + 1  # the newest message once the turn is answered
-    is_dear = sum(map(estimated_tokens, kept)) > NEARLY * budget_tokens
-    next_start = short_step * (start // short_step + 1) if is_dear else start + step
+    next_start = max(half_spent, start) if is_dear else start + step
     return Window(start, next_start, kept, asked, is_dear or after - start > limit - AHEAD)
 
 
 AHEAD = 2
 NEARLY = 0.7
+ASKED_TOKENS = 12_000
+"""What the messages of one turn may take of its prompt: some customers send hundreds at once."""
+CUT_TO = 80
 
 
-TOKEN_STEP = 6
-"""Where the tokens decide, the window starts behind multiples of this, so that it moves seldom there, too."""
+def _readable(asked: Sequence[Entry]) -> tuple[Entry, ...]:
+    """Cut the older ones of a turn's messages where all of them are too much to read; the newest stay whole."""
+    left = ASKED_TOKENS
+    kept: list[Entry] = []
+    for entry in reversed(asked):
+        left -= estimated_tokens(entry)
+        is_long = left < 0 and len(entry.content) > CUT_TO
+        kept.append(replace(entry, content=f"{entry.content[:CUT_TO]} {CUT_MARK}") if is_long else entry)
+    return tuple(reversed(kept))
 
 
-def _affordable(earlier: Sequence[Entry], start: int, step: int, budget_tokens: int) -> int:
-    """Move a window's start on, in steps, until what is behind it fits the budget."""
-    sizes = {entry.sequence_number: estimated_tokens(entry) for entry in earlier}
-    while sum(size for number, size in sizes.items() if number > start) > budget_tokens:
-        start = step * (start // step + 1)
+def _spent(sizes: Iterable[tuple[int, int]], start: int) -> int:
+    return sum(size for number, size in sizes if number > start)
+
+
+def _affordable(sizes: Sequence[tuple[int, int]], start: int, budget_tokens: int) -> int:
+    """Return the message behind which what is left fits a budget; no earlier one than ``start``."""
+    for number in sorted(number for number, _ in sizes if number > start):
+        if _spent(sizes, start) <= budget_tokens:
+            break
+        start = number
     return start
 
 
@@ -117,18 +146,6 @@ def estimated_tokens(entry: Entry) -> int:
     """
     texts = [entry.content[:LINE_SHOWN], *(text for call in entry.calls for text in (call.arguments, call.output))]
     return sum(-(-len(text.encode("utf-8", "replace")) // BYTES_PER_TOKEN) + TOKENS_PER_MESSAGE for text in texts)
-
-
-def start_of_window(last: int, limit: int) -> int:
-    """Return the sequence number behind which the window starts, where ``last`` is the newest earlier message.
-
-    It moves in steps of half the limit, not by one with each message, so that the prompt's beginning, and with it the
-    provider's prefix cache, survives several turns. For ``limit`` 10: up to 10 -> 0, 11 to 16 -> 6, 17 to 22 -> 12.
-    """
-    if last <= limit:
-        return 0
-    step = limit - limit // 2 + 1
-    return step * -(-(last - limit) // step)
 
 
 _CONTENT_TYPE = re.compile(r"[\w.+-]{1,64}/[\w.+-]{1,64}", re.ASCII)

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from itertools import count
 
 from gateway.assistant.escalation.rules import FAILED_TOOLS
-from gateway.assistant.model import Completion, Model, Prompt, Usage
-from gateway.assistant.tools import Toolbox, TurnRun
+from gateway.assistant.model import Completion, Model, ModelError, Prompt
+from gateway.assistant.tools import JournalledRound, Toolbox, TurnRun
 from gateway.clock import Clock
 from gateway.metrics import Metrics
-from gateway.storage import Claim, Fenced, JournalRound, Storage, TurnRound
-
-
-@dataclass(frozen=True, slots=True)
-class Spoken:
-    """The model's last word in a turn, and what all of its rounds cost."""
-
-    completion: Completion
-    usage: Usage
+from gateway.storage import Claim, Fenced, JournalRound, Storage
 
 
 class Loop:
@@ -34,19 +26,25 @@ class Loop:
         self._clock = clock
         self._max_rounds = max_rounds
 
-    async def begin(self, claim: Claim) -> tuple[TurnRun, tuple[TurnRound, ...]]:
-        """Return a try of the turn and the rounds that an earlier one has journalled.
+    async def begin(self, claim: Claim) -> TurnRun:
+        """Return a try of the turn, with what earlier ones have journalled for these messages, or for some of them.
 
         Raises:
             StorageUnavailable: the journal cannot be read.
         """
         if not claim.has_rounds:
-            return TurnRun(claim, self._clock()), ()
-        rounds = await self._storage.rounds(claim.id, claim.input_sequence)
-        runs = await self._storage.tool_runs(claim.id, claim.input_sequence)
-        return TurnRun(claim, self._clock(), {(run.round, run.position): run for run in runs}), tuple(rounds)
+            return TurnRun(claim, self._clock())
+        inputs = {"after": claim.answered_sequence, "up_to": claim.input_sequence}
+        rows = await self._storage.rounds(claim.id, **inputs)
+        runs = await self._storage.tool_runs(claim.id, **inputs)
+        return TurnRun(
+            claim,
+            self._clock(),
+            tuple(JournalledRound(r.input_sequence, r.round, Completion.from_json(r.response or {})) for r in rows),
+            {(run.input_sequence, run.round, run.position): run for run in runs},
+        )
 
-    async def run(self, turn: TurnRun, journal: Sequence[TurnRound], prompt: Prompt) -> Spoken:
+    async def run(self, turn: TurnRun, prompt: Prompt) -> Completion:
         """Ask until the model answers with text; what is journalled is not asked, and not done, again.
 
         Raises:
@@ -54,25 +52,30 @@ class Loop:
             Fenced: the turn was taken away meanwhile.
             StorageUnavailable: the database is away.
         """
-        past = [Completion.from_json(row.response or {}) for row in journal]
         prompt = replace(prompt, tools=self._toolbox.specs)
-        usage = Usage()
-        for number in range(self._max_rounds + 1):
+        for row in turn.rounds:
+            turn.usage += row.completion.usage
+            outputs = await self._toolbox.run(turn, row.number, row.completion.calls, input_sequence=row.input_sequence)
+            prompt = replace(prompt, rounds=(*prompt.rounds, (row.completion.round, outputs)))
+        own = [row.number for row in turn.rounds if row.input_sequence == turn.claim.input_sequence]
+        for number in count(max(own, default=-1) + 1):
             # Tools that failed twice are asked for no third time: the turn hands the conversation over.
-            last = number == self._max_rounds or turn.failures >= FAILED_TOOLS
-            replayed = number < len(past)
-            completion = past[number] if replayed else await self._ask(replace(prompt, last_round=last))
-            usage += completion.usage
-            if not completion.calls or (last and not replayed):
-                return Spoken(completion, usage)
-            if not replayed:
-                await self._keep_round(turn.claim, number, completion)
+            last = number >= self._max_rounds or turn.failures >= FAILED_TOOLS
+            completion = await self._ask(turn, replace(prompt, last_round=last))
+            if not completion.calls or last:
+                return completion
+            await self._keep_round(turn.claim, number, completion)
             outputs = await self._toolbox.run(turn, number, completion.calls)
             prompt = replace(prompt, rounds=(*prompt.rounds, (completion.round, outputs)))
-        raise AssertionError("the last round has no calls")
+        raise AssertionError("count() does not end")
 
-    async def _ask(self, prompt: Prompt) -> Completion:
-        completion = await self._model.complete(prompt)
+    async def _ask(self, turn: TurnRun, prompt: Prompt) -> Completion:
+        try:
+            completion = await self._model.complete(prompt)
+        except ModelError as error:
+            turn.usage += error.usage
+            raise
+        turn.usage += completion.usage
         self._metrics.model_seconds.observe(completion.duration_ms / 1000)
         return completion
 

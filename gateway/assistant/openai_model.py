@@ -55,7 +55,7 @@ class OpenAIModel:
         Raises:
             ModelError: one of its subclasses; ModelUnavailable at once while a circuit is open.
         """
-        with self._breaker.attempt():
+        with self._breaker.attempt(prompt.user_key):
             return await self._complete(prompt)
 
     async def lifetime(self) -> ModelLifetime | None:

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+import structlog
+
 from channels.http import Http
 from gateway.assistant.loop import Loop
 from gateway.assistant.model import Model
@@ -22,11 +24,13 @@ from gateway.assistant.turn import Assistant
 from gateway.bus import Bus, open_bus
 from gateway.cache import Memory, open_memory
 from gateway.clock import Clock, utc_now
-from gateway.config import Config, ConfigError, Problem
+from gateway.config import BusinessConfig, Config, ConfigError, Problem
 from gateway.media import Media, MediaStore
 from gateway.metrics import Metrics
 from gateway.roster import Roster, build_roster
-from gateway.storage import Storage, StorageUnavailable
+from gateway.storage import KeepRaster, Storage, StorageUnavailable
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,3 +129,19 @@ async def open_parts(config: Config, clock: Clock = utc_now) -> AsyncIterator[Pa
             storage, assistant, people, clock, answer_while_waiting=config.handoff.while_waiting == "answer"
         )
         yield Parts(config, metrics, http, roster, storage, bus, memory, model, media, summaries, assistant, service)
+
+
+async def fit_database(storage: Storage, business: BusinessConfig, clock: Clock) -> None:
+    """Make the schema fit the program, and the seats of what is booked the business's raster.
+
+    Raises:
+        SchemaMismatch: PostgreSQL needs ``frontdesk migrate``.
+        StorageUnavailable: the database is away.
+    """
+    if storage.is_sqlite:
+        await storage.migrate()
+    else:
+        await storage.check_schema()
+    seated = await storage.run(KeepRaster(business, clock()))
+    if seated:
+        log.info("appointments_seated_anew", appointments_count=seated)

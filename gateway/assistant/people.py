@@ -123,8 +123,11 @@ class People:
         return await self._after(await self._storage.run(Close(conversation_id, self._clock())), conversation_id)
 
     def _answer(self, channel_name: str | None, content: Content) -> Answer:
-        channel = self._roster.get(channel_name or "")
-        return Answer(content, parts_of(content, channel.shows) if channel is not None else ())
+        """Return the words as the channel sends them; those for a channel that does not run here wait as they are."""
+        if channel_name is None:
+            return Answer(content)
+        channel = self._roster.get(channel_name)
+        return Answer(content, (content,) if channel is None else parts_of(content, channel.shows))
 
     async def _after(self, speaker: Speaker | None, conversation_id: str) -> Conversation:
         if speaker is None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from gateway.assistant.api import Answer, Ask, call_name, data_url
+from gateway.assistant.api import Answer, Ask, arguments_text, call_name, data_url, read_answer, tokens
 from gateway.assistant.failures import RequestRefused
 from gateway.assistant.guard import Refusal
 from gateway.assistant.model import Line, ModelMisconfigured, ModelUnavailable, Prompt, Round, ToolCall, Usage
@@ -67,7 +67,7 @@ class ResponsesApi:
         response: object = await client.responses.create(**fields, extra_body=body)
         if not isinstance(response, Response):
             raise ModelMisconfigured("the server does not answer as the Responses API does: check assistant.base_url")
-        return _read(response)
+        return read_answer(_read, response)
 
     def sent(self, request: Mapping[str, Any]) -> tuple[str | None, str | None]:
         """Return the effort and the verbosity that a request carries."""
@@ -125,7 +125,7 @@ def _read(response: Response) -> Answer:
         text, calls = "", []
     return Answer(
         text=text,
-        calls=tuple(ToolCall(call.call_id, call_name(call.name), call.arguments) for call in calls),
+        calls=tuple(ToolCall(call.call_id, call_name(call.name), arguments_text(call.arguments)) for call in calls),
         items=tuple(map(_kept, output)),
         usage=_usage(response.usage),
         model=str(response.model),
@@ -143,7 +143,9 @@ def _kept(item: ResponseOutputItem) -> dict[str, Any]:
         exclude={"status", "parsed_arguments"},
         warnings=False,  # Pydantic's warnings quote what it finds odd in an answer
     )
-    return {**kept, "name": call_name(item.name)} if item.type == "function_call" else kept
+    if item.type != "function_call":
+        return kept
+    return {**kept, "name": call_name(item.name), "arguments": arguments_text(item.arguments)}
 
 
 def _text(messages: Sequence[ResponseOutputMessage]) -> tuple[str, bool]:
@@ -161,10 +163,10 @@ def _usage(usage: ResponseUsage | None) -> Usage:
     # Compatible servers leave the details out, whatever the SDK's types say.
     given, made = getattr(usage, "input_tokens_details", None), getattr(usage, "output_tokens_details", None)
     return Usage(
-        input_tokens=usage.input_tokens or 0,
-        cached_tokens=getattr(given, "cached_tokens", None) or 0,
-        output_tokens=usage.output_tokens or 0,
-        reasoning_tokens=getattr(made, "reasoning_tokens", None) or 0,
+        input_tokens=tokens(usage.input_tokens),
+        cached_tokens=tokens(getattr(given, "cached_tokens", None)),
+        output_tokens=tokens(usage.output_tokens),
+        reasoning_tokens=tokens(getattr(made, "reasoning_tokens", None)),
     )
 
 

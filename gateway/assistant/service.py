@@ -86,14 +86,11 @@ class ChatbotService:
             SchemaMismatch: the database needs ``frontdesk migrate``; raised on entering.
             StorageUnavailable: the database is away; raised on entering.
         """
-        from gateway.assistant.parts import open_parts
+        from gateway.assistant.parts import fit_database, open_parts
         from gateway.config import load
 
         async with open_parts(load(Path(path))) as parts:
-            if parts.storage.is_sqlite:
-                await parts.storage.migrate()
-            else:
-                await parts.storage.check_schema()
+            await fit_database(parts.storage, parts.config.business, utc_now)
             yield parts.service
 
     async def send_message(
@@ -126,6 +123,8 @@ class ChatbotService:
         _check_id(conversation_id)
         if not (message.strip() or image_url):
             raise ValueError("message must not be empty")
+        _check_row("lead_id", lead_id)
+        _check_row("customer_id", customer_id)
         facts = {
             "user_id": user_id,
             "user_name": user_name,
@@ -203,6 +202,7 @@ class ChatbotService:
             reply.handover,
             reply.fallback,
             self._answer_while_waiting,
+            reply.window_start,
         )
         until = time.monotonic() + FINISH_FOR_S
         unsure = False
@@ -247,7 +247,8 @@ class ChatbotService:
 
     async def _silent_result(self, conversation_id: str, begun: Begun) -> dict[str, Any]:
         row = await self._storage.conversation(conversation_id)
-        assert row is not None
+        if row is None:  # erased meanwhile
+            return self._result(conversation_id, begun, None, 0, "bot")
         return self._result(conversation_id, begun, None, row.total_messages, row.mode)
 
     def _result(
@@ -271,6 +272,11 @@ def _kind(channel: str) -> str:
     if channel not in KINDS:
         raise ValueError(f"unknown channel {channel!r}; use one of {', '.join(KINDS)}")
     return KINDS[channel]
+
+
+def _check_row(name: str, number: object) -> None:
+    if number is not None and (isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < 2**63):
+        raise ValueError(f"{name} must be a whole number of at most 63 bits")
 
 
 def _check_id(conversation_id: str) -> None:

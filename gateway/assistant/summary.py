@@ -37,6 +37,8 @@ log = structlog.get_logger(__name__)
 CONCURRENCY = 2
 MAX_MESSAGES = 40
 """Summed up at once; a conversation that has none yet is caught up in several steps."""
+MAX_READ_CHARACTERS = 48_000
+"""Of the messages that are summed up at once: some 12,000 tokens, which also small models take."""
 MAX_CHARACTERS = 1_600
 """Of a summary: a quarter of the smallest budget for history would still hold a few of these."""
 
@@ -65,7 +67,7 @@ class Summaries:
         wanted = window.next_start if window.is_nearly_full else window.start
         if wanted == 0 or claim.id in self._writing:
             return
-        task = asyncio.create_task(self._write(claim, min(wanted, total_messages)))
+        task = asyncio.create_task(self._write(claim, window.start, min(wanted, total_messages)))
         self._writing[claim.id] = task
         task.add_done_callback(lambda _: self._writing.pop(claim.id, None))
 
@@ -78,25 +80,29 @@ class Summaries:
         """Stop; what is unfinished is begun again by a later turn."""
         await end(list(self._writing.values()))
 
-    async def _write(self, claim: Claim, up_to: int) -> None:
+    async def _write(self, claim: Claim, start: int, up_to: int) -> None:
         async with self._room:
             try:
-                while await self._step(claim, up_to):
+                while await self._step(claim, start, up_to):
                     pass
             except (ModelError, StorageUnavailable) as error:
                 log.info("summary_put_off", error=type(error).__name__)
             except Exception:  # the top of a task of its own: the conversation goes on without
                 log.exception("summary_failed")
 
-    async def _step(self, claim: Claim, up_to: int) -> bool:
-        """Continue the newest summary by some messages; returns whether there is more to do."""
-        newest = await self._storage.summary(claim.id, up_to=up_to, amendments=claim.amendments)
+    async def _step(self, claim: Claim, start: int, up_to: int) -> bool:
+        """Continue the newest summary by some messages; returns whether there is more to do.
+
+        One that reaches beyond the window's start is ahead already, and another would push out the one in use.
+        """
+        newest = await self._storage.summary(claim.id)
         begins, so_far = (newest.up_to_sequence, newest.content) if newest else (0, "")
         reaches = min(up_to, begins + MAX_MESSAGES)
-        if reaches <= begins:
+        if reaches <= begins or begins > start:
             return False
         stored = await self._storage.newest_messages(claim.id, up_to=reaches, limit=reaches - begins)
-        messages = [remembered(message) for message in stored]
+        messages = _fitting([remembered(message) for message in stored])
+        reaches = messages[-1].sequence_number
         completion = await self._model.complete(_prompt(so_far, messages))
         self._metrics.tokens.labels(completion.model).inc(completion.usage.total)
         if completion.calls or completion.refused:
@@ -114,6 +120,18 @@ class Summaries:
             )
         )
         return kept and reaches < up_to
+
+
+def _fitting(messages: Sequence[Remembered]) -> list[Remembered]:
+    """Return as many of the first messages as are read at once; at least one."""
+    fitting: list[Remembered] = []
+    left = MAX_READ_CHARACTERS
+    for message in messages:
+        left -= min(len(message.content), LINE_SHOWN)
+        if fitting and left < 0:
+            break
+        fitting.append(message)
+    return fitting
 
 
 def _prompt(so_far: str, messages: Sequence[Remembered]) -> Prompt:

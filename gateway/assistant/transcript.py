@@ -19,14 +19,15 @@ from channels.rendering import numbered
 from gateway.assistant.history import MAX_IMAGES, Entry, File, Window, window
 from gateway.assistant.model import Image, PastCall
 from gateway.assistant.pictures import READABLE, Pictures
-from gateway.cache import Memory, Remembered
+from gateway.cache import NEWEST, Memory, Remembered
 from gateway.config import AssistantConfig
 from gateway.media import Media
 from gateway.storage import Answer, Claim, Finished, Storage, StoredAttachment, StoredMessage
 
 log = structlog.get_logger(__name__)
 
-REMEMBERED_MESSAGES = 64
+SPARE = 8
+"""Messages read beyond the window's length: several may arrive before it moves on."""
 MEDIA_WAIT_S = 10.0
 """How long an answer waits for a picture; without it the model is told that there is one."""
 TAKEN_BACK = "[message taken back]"
@@ -42,6 +43,8 @@ class Told:
     window: Window
     summary: str | None
     """What was said before the window."""
+    asked: tuple[StoredMessage, ...]
+    """The turn's own messages, with their files as far as they could be fetched."""
 
 
 class Transcript:
@@ -62,8 +65,8 @@ class Transcript:
         Raises:
             StorageUnavailable: it cannot be read.
         """
-        asked = [remembered(message) for message in await self._with_media(claim)]
-        entries = [*await self._earlier(claim), *asked]
+        asked = await self._with_media(claim)
+        entries = [*await self._earlier(claim), *map(remembered, asked)]
         images = await self._images(entries)
         summary_tokens = self._config.history_tokens // 4
         shown = window(
@@ -72,15 +75,16 @@ class Transcript:
             input_sequence=claim.input_sequence,
             limit=self._config.history_messages,
             budget_tokens=self._config.history_tokens - summary_tokens,
+            start=claim.window_start,
         )
         if shown.start == 0:
-            return Told(shown, None)
-        summary = await self._storage.summary(claim.id, up_to=shown.start, amendments=claim.amendments)
-        return Told(shown, summary.content if summary else None)
+            return Told(shown, None, asked)
+        summary = await self._storage.summary(claim.id, up_to=shown.start)
+        return Told(shown, summary.content if summary else None, asked)
 
-    async def remember(self, claim: Claim, answer: Answer | None, finished: Finished) -> None:
+    async def remember(self, claim: Claim, told: Told | None, answer: Answer | None, finished: Finished) -> None:
         """Put a committed turn into the conversation memory."""
-        entries = [remembered(message) for message in claim.messages]
+        entries = [remembered(message) for message in (claim.messages if told is None else told.asked)]
         if answer is not None:
             entries.append(
                 Remembered(
@@ -101,11 +105,7 @@ class Transcript:
             newest -= 1
         if newest == 0:
             return ()
-        recalled = await self._memory.recall(_memory_key(claim), newest)
-        if recalled is None:
-            stored = await self._storage.newest_messages(claim.id, up_to=newest, limit=REMEMBERED_MESSAGES)
-            recalled = tuple(remembered(message) for message in stored)
-            await self._memory.remember(_memory_key(claim), recalled, replace=True)
+        recalled = await self._recalled(claim, newest)
         # Beyond what is answered, a user's message that is not the turn's own came later, or asks nothing.
         return tuple(
             message
@@ -113,6 +113,19 @@ class Transcript:
             if message.sequence_number not in own
             and not (message.role == "user" and message.sequence_number > claim.answered_sequence)
         )
+
+    async def _recalled(self, claim: Claim, newest: int) -> tuple[Remembered, ...]:
+        wanted = self._config.history_messages + SPARE
+        if wanted > NEWEST:  # more than the memory holds of a conversation
+            stored = await self._storage.newest_messages(claim.id, up_to=newest, limit=wanted)
+            return tuple(map(remembered, stored))
+        recalled = await self._memory.recall(_memory_key(claim), newest)
+        if recalled is not None:
+            return recalled
+        stored = await self._storage.newest_messages(claim.id, up_to=newest, limit=NEWEST)
+        recalled = tuple(map(remembered, stored))
+        await self._memory.remember(_memory_key(claim), recalled, replace=True)
+        return recalled
 
     async def _with_media(self, claim: Claim) -> tuple[StoredMessage, ...]:
         """Fetch the files of the messages to answer; an answer waits only so long for them."""
@@ -184,13 +197,18 @@ def _digests(calls: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, str, str], 
 
 def _arguments(call: Mapping[str, Any]) -> str:
     """Return a call's arguments as JSON: some servers' templates read them, so they are left out rather than cut."""
-    text = json.dumps(call.get("arguments", {}), ensure_ascii=False, separators=(",", ":"))
+    text = _json(call.get("arguments", {}))
     return text if len(text) <= MAX_DIGEST and isinstance(call.get("arguments"), dict) else "{}"
 
 
 def _digest(output: Any) -> str:
-    text = json.dumps(output, ensure_ascii=False, separators=(",", ":"))
+    text = _json(output)
     return text if len(text) <= MAX_DIGEST else f"{text[: MAX_DIGEST - 1]}…"
+
+
+def _json(value: Any) -> str:
+    """Write JSON in one spelling: PostgreSQL keeps keys in another order, and the prefix cache compares bytes."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 
 
 def _file_key(file: StoredAttachment) -> str:

@@ -11,7 +11,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 import structlog
 
@@ -19,9 +18,9 @@ from channels.content import Content
 from gateway.assistant import phrases
 from gateway.assistant.actions import actions
 from gateway.assistant.escalation.rules import Heard, gravest, hear, judge
-from gateway.assistant.history import Window
-from gateway.assistant.loop import Loop, Spoken
-from gateway.assistant.model import ModelError, Prompt
+from gateway.assistant.history import Entry
+from gateway.assistant.loop import Loop
+from gateway.assistant.model import Completion, ModelError, Prompt
 from gateway.assistant.prompt import WAITING_NOTE, booked_note, handover_note, notes, system_prompt
 from gateway.assistant.safety import Safety
 from gateway.assistant.summary import Summaries, said_as_data
@@ -39,6 +38,10 @@ FALLBACK_EVERY = timedelta(minutes=10)
 """A conversation hears the fallback text at most once in this time."""
 FALLBACK = Handover("ai_confidence_low", "rule:fallback")
 UNSAFE = Handover("ai_confidence_low", "rule:unsafe_answer")
+MAX_ANSWER = {"sms": 1_600}
+"""Characters; a model that runs on would otherwise leave as dozens of messages, each of them paid for. Twilio itself
+takes no more than that in one (www.twilio.com/docs/api/errors/21617, read 2026-11)."""
+MAX_ANSWER_ELSEWHERE = 8_000
 MAX_APPOINTMENTS = 5
 """Of a customer, that the model is told of without asking."""
 
@@ -51,8 +54,41 @@ class Reply:
     """None where nothing is said: the fallback text was said a short while ago."""
     handover: Handover | None = None
     fallback: bool = False
-    window: Window | None = None
-    """What the model saw of the transcript, where it was asked."""
+    told: Told | None = None
+    """What the model was told of the transcript, where it was asked."""
+
+    @property
+    def window_start(self) -> int | None:
+        """Where the prompt's window began, where there was one."""
+        return None if self.told is None else self.told.window.start
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A turn in the making: what is answered, what was told of it and heard in it, and what its tools do."""
+
+    claim: Claim
+    heard: Heard
+    turn: TurnRun
+    told: Told | None = None
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """What the customer writes now."""
+        return texts_of(self.claim)
+
+    @property
+    def earlier(self) -> list[Entry]:
+        """What was said since the conversation was last handed over or given back."""
+        entries = () if self.told is None else self.told.window.earlier
+        return [entry for entry in entries if entry.sequence_number > self.claim.handoff_sequence]
+
+    def needs_person(self, *wishes: Handover | None) -> Handover | None:
+        """Return why a person is needed: the gravest reason, with the model's summary or the customer's own words."""
+        handover = gravest([self.heard.handover, self.turn.handover, *wishes])
+        if handover is None or handover.summary is not None:
+            return handover
+        return replace(handover, summary=self.texts[-1] if self.texts else None)
 
 
 class Assistant:
@@ -97,87 +133,90 @@ class Assistant:
         """
         started = time.monotonic()
         told = await self._transcript.tell(claim)
-        heard = hear(_texts(claim), _since_handoff(claim, told))
-        turn, journal = await self._loop.begin(claim)
-        prompt = await self._prompt(claim, told, heard)
+        turn = await self._loop.begin(claim)
+        case = Case(claim, Heard(None, None), turn, told)
+        case = replace(case, heard=hear(case.texts, case.earlier))
         try:
-            spoken = await self._loop.run(turn, journal, prompt)
+            completion = await self._loop.run(turn, await self._prompt(case, told))
         except ModelError as error:
             kind = type(error).__name__
             self._metrics.model_errors.labels(kind).inc()
             log.error("model_failed", kind=kind, request_id=error.request_id)
-            return self._fallback(claim, heard, gravest([heard.handover, turn.handover, FALLBACK]), turn)
-        self._metrics.tokens.labels(spoken.completion.model).inc(spoken.usage.total)
-        reply = self._reply(claim, told, heard, turn, spoken)
-        if reply.answer is None:
-            return reply
-        duration_ms = round((time.monotonic() - started) * 1000)
-        return replace(reply, answer=replace(reply.answer, processing_time_ms=duration_ms), window=told.window)
+            return self._fallback(case, FALLBACK)
+        self._metrics.tokens.labels(completion.model).inc(turn.usage.total)
+        return self._reply(case, completion, round((time.monotonic() - started) * 1000))
 
-    def fallback(self, claim: Claim) -> Reply:
-        """Say in the business's name that a person will answer, unless that was said a short while ago."""
-        heard = hear(_texts(claim), ())
-        return self._fallback(claim, heard, gravest([heard.handover, FALLBACK]), None)
+    async def give_up(self, claim: Claim) -> Reply:
+        """End a turn that keeps failing: its tools may have done something, which its record then tells.
+
+        Raises:
+            StorageUnavailable: the database is away.
+        """
+        turn = await self._loop.begin(claim)
+        turn.recall()
+        return self._fallback(Case(claim, hear(texts_of(claim), ()), turn), FALLBACK)
 
     async def remember(self, claim: Claim, reply: Reply, finished: Finished) -> None:
         """Put a committed turn into the conversation memory, and see whether it has become long."""
         if reply.handover is not None and claim.mode == "bot" and finished.needs_person:
             self._metrics.escalations.labels(reply.handover.reason, reply.handover.source).inc()
-        await self._transcript.remember(claim, reply.answer, finished)
-        if reply.window is not None:
-            self._summaries.consider(claim, reply.window, finished.total_messages)
+        await self._transcript.remember(claim, reply.told, reply.answer, finished)
+        if reply.told is not None:
+            self._summaries.consider(claim, reply.told.window, finished.total_messages)
 
     # --- what is said ---
 
-    def _reply(self, claim: Claim, told: Told, heard: Heard, turn: TurnRun, spoken: Spoken) -> Reply:
-        completion = spoken.completion
+    def _reply(self, case: Case, completion: Completion, duration_ms: int) -> Reply:
         checked = self._safety.check(completion.text)
         for what in checked.removed:
             self._metrics.answers_checked.labels(what).inc()
             log.warning("answer_changed", what=what, request_id=completion.request_id)
         if checked.text is None:
-            return self._fallback(claim, heard, gravest([heard.handover, turn.handover, UNSAFE]), turn)
-        earlier = _since_handoff(claim, told)
-        judged = judge(checked.text, _texts(claim), earlier, failed_tools=turn.failures)
-        handover = gravest([heard.handover, turn.handover, judged])
+            return self._fallback(case, UNSAFE)
+        judged = judge(checked.text, case.texts, case.earlier, failed_tools=case.turn.failures)
+        handover = case.needs_person(judged)
+        text = shortened(checked.text, MAX_ANSWER.get(case.claim.channel, MAX_ANSWER_ELSEWHERE))
         answer = Answer(
-            Content(checked.text),
+            Content(self._with_opening(case, text, handover)),
             model=completion.model,
             reasoning_effort=completion.reasoning_effort,
             verbosity=completion.verbosity,
-            tokens_used=spoken.usage.total,
-            tool_calls=actions(turn, self._safety),
+            tokens_used=case.turn.usage.total,
+            processing_time_ms=duration_ms,
+            tool_calls=actions(case.turn, self._safety),
         )
-        return Reply(self._with_opening(claim, heard, answer, handover), self._summed_up(claim, handover))
+        return Reply(answer, handover, told=case.told)
 
-    def _fallback(self, claim: Claim, heard: Heard, handover: Handover | None, turn: TurnRun | None) -> Reply:
-        handover = self._summed_up(claim, handover)
-        if claim.fallback_at is not None and self._clock() - claim.fallback_at < FALLBACK_EVERY:
-            return Reply(None, handover, fallback=True)
-        text = phrases.fallback(self._business, heard.language)
-        answer = Answer(Content(text), tool_calls=actions(turn, self._safety) if turn else ())
-        return Reply(self._with_opening(claim, heard, answer, handover), handover, fallback=True)
+    def _fallback(self, case: Case, why: Handover) -> Reply:
+        """Say in the business's name that a person will answer.
 
-    def _with_opening(self, claim: Claim, heard: Heard, answer: Answer, handover: Handover | None) -> Answer:
+        That is said once in a while only, unless the turn has done something: its record goes with an answer.
+        """
+        handover = case.needs_person(why)
+        said_at = case.claim.fallback_at
+        said_lately = said_at is not None and self._clock() - said_at < FALLBACK_EVERY
+        if said_lately and not case.turn.done:
+            return Reply(None, handover, fallback=True, told=case.told)
+        text = phrases.fallback(self._business, case.heard.language)
+        answer = Answer(
+            Content(self._with_opening(case, text, handover)),
+            tokens_used=case.turn.usage.total or None,
+            tool_calls=actions(case.turn, self._safety),
+        )
+        return Reply(answer, handover, fallback=True, told=case.told)
+
+    def _with_opening(self, case: Case, text: str, handover: Handover | None) -> str:
         """Add when somebody will be there, where the conversation is handed over outside business hours."""
         now = self._clock()
         opening = self._schedule.next_opening(now)
-        if handover is None or claim.mode != "bot" or opening is None or opening <= now:
-            return answer
-        sentence = phrases.out_of_hours(self._business, heard.language, opening, now)
-        return replace(answer, content=replace(answer.content, text=f"{answer.text}\n\n{sentence}"))
-
-    @staticmethod
-    def _summed_up(claim: Claim, handover: Handover | None) -> Handover | None:
-        """Give a hand-over what it is about: the model's summary, or else the customer's own last words."""
-        if handover is None or handover.summary is not None:
-            return handover
-        return replace(handover, summary=_texts(claim)[-1] if claim.messages else None)
+        if handover is None or case.claim.mode != "bot" or opening is None or opening <= now:
+            return text
+        return f"{text}\n\n{phrases.out_of_hours(self._business, case.heard.language, opening, now)}"
 
     # --- the prompt ---
 
-    async def _prompt(self, claim: Claim, told: Told, heard: Heard) -> Prompt:
-        now = self._clock()
+    async def _prompt(self, case: Case, told: Told) -> Prompt:
+        now, claim = self._clock(), case.claim
         conversation = hashlib.sha256(claim.conversation_id.encode()).hexdigest()
         return Prompt(
             instructions=self._instructions,
@@ -188,7 +227,7 @@ class Assistant:
                 self._business,
                 customer_name=claim.user_name,
                 channel_kind=claim.channel,
-                known=await self._known(claim, heard, now),
+                known=await self._known(claim, case.heard, now),
             ),
             # From GPT-5.6 on a prefix is found again where an earlier request ended, so within one conversation; and
             # one key should not see more than some 15 requests a minute (developers.openai.com, cookbook, "Prompt
@@ -214,12 +253,19 @@ class Assistant:
         return known
 
 
-def _texts(claim: Claim) -> tuple[str, ...]:
+def shortened(text: str, limit: int) -> str:
+    """Return a text of at most that many characters, ended behind a sentence or a word."""
+    if len(text) <= limit:
+        return text
+    cut = text[: limit - 2]
+    ends = [cut.rfind(mark) + len(mark) for mark in (". ", "! ", "? ", "\n")]
+    end = max(ends) if max(ends) > limit // 2 else cut.rfind(" ")
+    return f"{cut[: max(end, limit // 2)].rstrip()} …"
+
+
+def texts_of(claim: Claim) -> tuple[str, ...]:
+    """Return what the customer writes now."""
     return tuple(message.content for message in claim.messages)
-
-
-def _since_handoff(claim: Claim, told: Told) -> list[Any]:
-    return [entry for entry in told.window.earlier if entry.sequence_number > claim.handoff_sequence]
 
 
 def _owner_texts(business: BusinessConfig) -> Sequence[str]:

@@ -208,5 +208,8 @@ async def _resume(path: Path, conversation_id: str) -> None:
         speaker = await storage.run(Resume(conversation_id, utc_now()))
     if speaker is None:
         raise Failed(f"there is no conversation {conversation_id}; see: frontdesk conversations")
+    if not speaker.changed:
+        print("the bot has this conversation already")
+        return
     waits = "a message waits; a running frontdesk serve answers it" if speaker.due_at else "nothing waits for an answer"
     print(f"the bot speaks again; {waits}")

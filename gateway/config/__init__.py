@@ -5,6 +5,8 @@ from gateway.config.config import Config, load
 from gateway.config.errors import ConfigError, Problem
 from gateway.config.hours import Interval
 from gateway.config.sections import (
+    EVENTS,
+    SECRET_PREFIX,
     ApiConfig,
     AssistantConfig,
     ChannelConfig,
@@ -21,6 +23,8 @@ from gateway.config.sections import (
 )
 
 __all__ = [
+    "EVENTS",
+    "SECRET_PREFIX",
     "ApiConfig",
     "AssistantConfig",
     "BusinessConfig",

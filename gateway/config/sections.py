@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from collections.abc import Mapping
 from email.errors import MessageError
 from email.headerregistry import Address
@@ -16,8 +17,23 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 from gateway.config.section import Positive, PositiveInt, Secret, Section, Text, http_url
 
 _EMAIL = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+")  # whether it exists, only a mail server knows
+SECRET_PREFIX = "whsec_"  # noqa: S105 - it is what secrets begin with
 _URL_TOKEN = re.compile(r"[A-Za-z0-9._~-]{16,}")  # RFC 3986, section 2.3: what stands in an address as it is
-_EVENT = re.compile(r"\*|[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")  # Standard Webhooks 1.0.0, "Event types"
+
+EVENTS = (
+    "conversation.escalated",
+    "conversation.taken_over",
+    "conversation.closed",
+    "message.received",
+    "message.sent",
+    "delivery.failed",
+    "lead.created",
+    "lead.updated",
+    "appointment.booked",
+    "appointment.moved",
+    "appointment.cancelled",
+)
+"""What receivers of webhooks can be told."""
 
 
 class ServerConfig(Section):
@@ -88,6 +104,8 @@ class DataConfig(Section):
 
     dir: Path = Path("data")
     spool_max_mb: Annotated[int, Field(ge=0)] = 1024
+    retention_days: Annotated[int, Field(ge=1)] | None = None
+    """After so many days without activity a conversation is erased; None: never."""
     """0 turns the spool off: while the database is away, webhooks are then answered with 503."""
 
 
@@ -195,10 +213,25 @@ def _url_token(value: SecretStr) -> SecretStr:
     return value
 
 
+def _origin(value: str) -> str:
+    """Check an origin as browsers write it (RFC 6454, section 6.2): no path, no default port, no capital letters."""
+    parts = urlsplit(http_url(value))
+    default = {"http": 80, "https": 443}[parts.scheme]
+    written = f"{parts.scheme}://{parts.netloc.lower()}"
+    if value != written or parts.port == default:
+        raise ValueError("must be an origin such as https://www.example.com: no path, no capitals, no usual port")
+    return value
+
+
 class ApiConfig(Section):
-    """Who may use the REST API; without a key, nobody."""
+    """Who may use the REST API; without a key here or from ``frontdesk keys add``, nobody."""
 
     keys: tuple[Secret, ...] = ()
+    """Each may do everything."""
+    rate_per_s: Positive = 50
+    """How often each key may ask."""
+    cors_origins: tuple[Annotated[str, AfterValidator(_origin)], ...] = ()
+    """Whose pages may use the API in their visitors' browsers, with a key that they then know."""
     calendar_token: Annotated[Secret, AfterValidator(_url_token)] | None = None
     """Opens the calendar feed, and nothing else; None: there is none."""
 
@@ -212,8 +245,22 @@ def _webhook_url(value: str) -> str:
 
 
 def _event(value: str) -> str:
-    if not _EVENT.fullmatch(value):
-        raise ValueError('must be "*" for all, or the name of an event: lower-case words with dots between')
+    if value != "*" and value not in EVENTS:
+        raise ValueError(f'must be "*" for all, or one of {", ".join(EVENTS)}')
+    return value
+
+
+def _webhook_secret(value: SecretStr) -> SecretStr:
+    """Check that what says that it is base64 is: Standard Webhooks 1.0.0, "Signature scheme"."""
+    encoded = value.get_secret_value().removeprefix(SECRET_PREFIX)
+    if encoded == value.get_secret_value():
+        return value  # it is the key itself
+    try:
+        known = len(b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)) > 0
+    except ValueError:
+        known = False
+    if not known:
+        raise ValueError('must be base64 behind whsec_, as this makes it: echo "whsec_$(openssl rand -base64 32)"')
     return value
 
 
@@ -221,7 +268,7 @@ class WebhookConfig(Section):
     """One address that is told what happens here."""
 
     url: Annotated[str, AfterValidator(_webhook_url)]
-    secret: Secret
+    secret: Annotated[Secret, AfterValidator(_webhook_secret)]
     events: tuple[Annotated[str, AfterValidator(_event)], ...] = ("*",)
     allow_private: bool = False
 

@@ -6,7 +6,10 @@ the writer commits many at a time; reads are methods named for the question. Row
 
 from gateway.storage.accept import Accept, Accepted
 from gateway.storage.answers import Answer, Finished, FinishTurn, Handover
+from gateway.storage.api_keys import AddKey, NoteKeyUses, RevokeKey
+from gateway.storage.api_tables import ApiKey
 from gateway.storage.appointments import Book, Booking, Cancel, Move, Visit
+from gateway.storage.blocks import Block, Unblock
 from gateway.storage.deliveries import ClaimDeliveries, Claimed, ClaimedDelivery, Pace
 from gateway.storage.direct import BeginDirectTurn, Begun
 from gateway.storage.effects import Effect, Effected, KeepToolResults, RunEffect, StoredRun, ToolPlace, ToolResult
@@ -17,7 +20,26 @@ from gateway.storage.errors import (
     StorageError,
     StorageUnavailable,
 )
+from gateway.storage.floods import TellLater, TellTogether, ToldLately
 from gateway.storage.handoffs import EndIncident, ReturnToBot, Tell, TellStopped, Waiting
+from gateway.storage.hook_deliveries import (
+    OUTAGES,
+    PROBE_AFTER,
+    ClaimedHook,
+    ClaimHooks,
+    DisableReceiver,
+    ForgetEvents,
+    SettleHook,
+)
+from gateway.storage.hook_receivers import (
+    EnableReceiver,
+    FailedHook,
+    OpenReceivers,
+    ReadFailedHooks,
+    ReadReceivers,
+    ReceiverState,
+    RetryHooks,
+)
 from gateway.storage.incoming import Incoming
 from gateway.storage.installation import TryWriting
 from gateway.storage.journal import TurnRound
@@ -36,13 +58,17 @@ from gateway.storage.maintenance import (
 )
 from gateway.storage.notices import ClaimedNotice, ClaimNotices, NewNotice, SettleNotice
 from gateway.storage.outcomes import Outcome, Pause, SettleDelivery
+from gateway.storage.pages import KnownConversation, Page, Pages, Place, Shown
 from gateway.storage.people import Close, Compose, Composed, Resume, Say, Speaker, Takeover
+from gateway.storage.raster import KeepRaster
+from gateway.storage.ratings import Rate
 from gateway.storage.records import Appointment, Lead
 from gateway.storage.rejected import Rejected
+from gateway.storage.repeated import Began, BeginRequest, SettleRequest
 from gateway.storage.statuses import OUTCOME_UNKNOWN
 from gateway.storage.store import Storage
 from gateway.storage.summaries import KeepSummary
-from gateway.storage.tables import ChannelState, Conversation
+from gateway.storage.tables import ChannelState, Conversation, Delivery, Message
 from gateway.storage.turns import (
     Claim,
     ClaimTurns,
@@ -61,19 +87,27 @@ from gateway.storage.unconfirmed import (
 )
 
 __all__ = [
+    "OUTAGES",
     "OUTCOME_UNKNOWN",
+    "PROBE_AFTER",
     "Accept",
     "Accepted",
+    "AddKey",
     "Answer",
+    "ApiKey",
     "Appointment",
+    "Began",
     "BeginDirectTurn",
+    "BeginRequest",
     "Begun",
+    "Block",
     "Book",
     "Booking",
     "Cancel",
     "ChannelState",
     "Claim",
     "ClaimDeliveries",
+    "ClaimHooks",
     "ClaimLook",
     "ClaimNotices",
     "ClaimPoll",
@@ -81,42 +115,62 @@ __all__ = [
     "ClaimUnconfirmed",
     "Claimed",
     "ClaimedDelivery",
+    "ClaimedHook",
     "ClaimedNotice",
     "Close",
     "Compose",
     "Composed",
     "Conversation",
     "ConversationBelongsToChannel",
+    "Delivery",
+    "DisableReceiver",
     "Drop",
     "Effect",
     "Effected",
+    "EnableReceiver",
     "EndIncident",
     "ExtendLease",
+    "FailedHook",
     "Fenced",
     "FinishTurn",
     "Finished",
+    "ForgetEvents",
     "Handover",
     "Incoming",
     "JournalRound",
+    "KeepRaster",
     "KeepSummary",
     "KeepToolResults",
+    "KnownConversation",
     "Lead",
     "LeadFacts",
     "MarkReplayed",
+    "Message",
     "Move",
     "NewNotice",
     "NoteDraining",
+    "NoteKeyUses",
     "OpenChannels",
+    "OpenReceivers",
     "Outcome",
     "Pace",
+    "Page",
+    "Pages",
     "Pause",
+    "Place",
     "PollTurn",
     "PostponeConfirmation",
+    "Rate",
+    "ReadFailedHooks",
+    "ReadReceivers",
+    "ReceiverState",
     "Rejected",
     "ReleaseTurn",
     "Requeue",
     "Resume",
+    "RetryHooks",
     "ReturnToBot",
+    "RevokeKey",
     "RunEffect",
     "SaveFindings",
     "SaveLead",
@@ -124,7 +178,10 @@ __all__ = [
     "SchemaMismatch",
     "SettleAttachment",
     "SettleDelivery",
+    "SettleHook",
     "SettleNotice",
+    "SettleRequest",
+    "Shown",
     "Speaker",
     "Storage",
     "StorageError",
@@ -136,11 +193,15 @@ __all__ = [
     "TakeLeases",
     "Takeover",
     "Tell",
+    "TellLater",
     "TellStopped",
+    "TellTogether",
+    "ToldLately",
     "ToolPlace",
     "ToolResult",
     "TryWriting",
     "TurnRound",
+    "Unblock",
     "Unconfirmed",
     "Visit",
     "Waiting",

@@ -13,8 +13,9 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from channels.base import Control, Edit, Event, Moved, Preference, Reaction, Revoke, Status, Watermark
-from gateway.storage import amendments, arrivals, consent, identities, people, statuses
+from gateway.storage import amendments, arrivals, consent, hooks, identities, people, statuses
 from gateway.storage.arrivals import Entry
+from gateway.storage.hook_facts import Happening
 from gateway.storage.incoming import Incoming
 from gateway.storage.rejected import Rejected, keep_rejected
 from gateway.storage.sql import Steps, statement
@@ -74,6 +75,7 @@ class Accept(Operation[Accepted]):
         polls = [operation.poll for operation in operations if operation.poll is not None]
         if polls:
             yield SAVE_CHECKPOINT, [{"channel_name": name, "checkpoint": checkpoint} for name, checkpoint in polls]
+        yield from hooks.emit(batch.happened)
         return [tally.result() for tally in batch.tallies]
 
 
@@ -143,6 +145,8 @@ class _Batch:
     def __init__(self, operations: Sequence[Accept]) -> None:
         self._operations = operations
         self.tallies = [_Tally() for _ in operations]
+        self.happened: list[Happening] = []
+        """What receivers are to be told, in order."""
 
     def accept_messages(self) -> Steps[None]:
         """Store the messages, and count what became of each."""
@@ -155,6 +159,7 @@ class _Batch:
         if not entries:
             return
         yield from arrivals.accept_messages([entry for _, entry in entries])
+        self.happened += arrivals.happenings_of([entry for _, entry in entries])
         for place, entry in entries:
             self.tallies[place].count_message(entry)
 
@@ -162,7 +167,8 @@ class _Batch:
         """Raise the deliveries that the statuses and watermarks mean."""
         reports = self._events(Status)
         if reports:
-            known = yield from statuses.apply_statuses([(name, event, at) for _, name, event, at in reports])
+            told = [(name, event, at) for _, name, event, at in reports]
+            known = yield from statuses.apply_statuses(told, self.happened)
             for (place, *_), settled in zip(reports, known, strict=True):
                 self.tallies[place].count_status(settled)
         watermarks = self._events(Watermark)
@@ -183,7 +189,8 @@ class _Batch:
         """Hand conversations over as the platform says, and keep what customers told it about messages."""
         controls = self._events(Control)
         if controls:
-            due = yield from people.apply_controls([(name, event, at) for _, name, event, at in controls])
+            told = [(name, event, at) for _, name, event, at in controls]
+            due = yield from people.apply_controls(told, self.happened)
             for (place, *_), due_at in zip(controls, due, strict=True):
                 self.tallies[place].count_change(True)
                 self.tallies[place].due += [due_at] if due_at is not None else []

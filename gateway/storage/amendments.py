@@ -61,18 +61,37 @@ COUNT = statement(
     "UPDATE chat_conversations AS c SET amendments = c.amendments + 1 FROM {r} WHERE c.id = r.id", id="int"
 )
 
-# A turn that is answering the old words begins again, unless it has done something already.
+# What was changed or taken back may not live on in a summary.
+FORGET_SUMMARIES = statement(
+    """
+    DELETE FROM summaries WHERE EXISTS (SELECT 1 FROM {r} WHERE summaries.conversation_id = r.id
+        AND summaries.up_to_sequence >= r.sequence_number)
+    """,
+    id="int",
+    sequence_number="int",
+)
+
+# A turn that is answering the old words begins again, unless it may have done something already; what it has only read
+# was read for the old words.
 RESTART = statement(
     """
     UPDATE chat_conversations AS c SET fence = c.fence + 1, input_sequence = NULL, lease_owner = NULL,
         lease_expires_at = NULL, turn_attempts = 0
     FROM {r} WHERE c.id = r.id AND c.answered_sequence < r.sequence_number AND c.input_sequence >= r.sequence_number
-    AND NOT EXISTS (SELECT 1 FROM turn_rounds AS t
-        WHERE t.conversation_id = c.id AND t.input_sequence = c.input_sequence)
+    AND NOT EXISTS (SELECT 1 FROM tool_runs AS t
+        WHERE t.conversation_id = c.id AND t.input_sequence > c.answered_sequence AND t.acts)
+    RETURNING {c.}id
     """,
     id="int",
     sequence_number="int",
 )
+
+_UNANSWERED = """
+    WHERE EXISTS (SELECT 1 FROM chat_conversations AS c JOIN {{r}} ON c.id = r.id
+        WHERE c.id = {table}.conversation_id AND {table}.input_sequence > c.answered_sequence)
+"""
+FORGET_RUNS = statement("DELETE FROM tool_runs" + _UNANSWERED.format(table="tool_runs"), id="int")
+FORGET_ROUNDS = statement("DELETE FROM turn_rounds" + _UNANSWERED.format(table="turn_rounds"), id="int")
 
 
 def apply_amendments(amendments: Sequence[tuple[str, Amendment]]) -> Steps[list[bool]]:
@@ -105,9 +124,14 @@ def _amend(record: dict[str, Any], amendment: Amendment) -> Steps[bool]:
             AMEND,
             [{"id": row["id"], "content": content, "metadata": metadata, "revoked": isinstance(amendment, Revoke)}],
         )
+        if isinstance(amendment, Reaction):
+            return True  # no prompt shows it: nothing that is remembered of the conversation has become wrong
+        place = {"id": row["conversation_id"], "sequence_number": row["sequence_number"]}
         yield COUNT, [{"id": row["conversation_id"]}]
-        if after[0] != before[0]:
-            yield RESTART, [{"id": row["conversation_id"], "sequence_number": row["sequence_number"]}]
+        yield FORGET_SUMMARIES, [place]
+        if after[0] != before[0] and (yield RESTART, [place]):
+            yield FORGET_RUNS, [{"id": row["conversation_id"]}]
+            yield FORGET_ROUNDS, [{"id": row["conversation_id"]}]
     return True
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from channels.content import Content
+from gateway.storage.hook_facts import Happening
+from gateway.storage.hooks import emit
 from gateway.storage.sql import Steps, statement
 from gateway.storage.turns import LOCK_CONVERSATIONS
 from gateway.storage.writer import Operation
@@ -66,6 +68,13 @@ class Handover:
     summary: str | None = None
 
 
+ASKED_AGAIN_AFTER = timedelta(hours=1)
+"""Who waits for a person and asks again is told of again after this time: somebody should have come by then, and
+whoever repeats it every minute calls nobody every minute."""
+ASKED_AGAIN = ("customer_request", "complaint", "emergency")
+"""Reasons that a customer who waits gives themselves; that the bot knows no answer is no news of one who waits."""
+
+
 @dataclass(frozen=True)
 class FinishTurn(Operation["Finished | None"]):
     """Commit a turn: answer, deliveries, counters and flags, all or nothing; None where it was fenced off."""
@@ -77,6 +86,8 @@ class FinishTurn(Operation["Finished | None"]):
     handover: Handover | None = None
     fallback: bool = False
     answer_while_waiting: bool = True
+    window_start: int | None = None
+    """The message behind which the prompt's window began; None where the model was not asked."""
 
     @property
     def keys(self) -> frozenset[str]:
@@ -91,12 +102,15 @@ class FinishTurn(Operation["Finished | None"]):
         rows = yield FINISH, records
         done = {row["id"]: row for row in rows}
         answered = [o for o in operations if o.id in done and o.answer is not None]
-        if answered:
-            yield from _write_answers(answered, done)
-        # A conversation that waits already is not handed over again, unless it has become an emergency.
+        message_ids = (yield from _write_answers(answered, done)) if answered else {}
+        # One that waits already is handed over again where it has become an emergency, or they ask again much later.
         handed = [o for o in operations if o.handover and o.id in done and done[o.id]["escalated_at"] == o.now]
         if handed:
             yield ESCALATE, [o.escalation_record(done[o.id]) for o in handed]
+        # What a caller is given has no delivery that would tell that it was sent.
+        given = [o for o in answered if done[o.id]["channel_name"] is None]
+        happened = [Happening("message.sent", o.id, o.now, message_ids[o.id]) for o in given]
+        yield from emit([*happened, *(Happening("conversation.escalated", o.id, o.now) for o in handed)])
         return [_finished(done.get(operation.id)) for operation in operations]
 
     def record(self) -> dict[str, Any]:
@@ -106,7 +120,9 @@ class FinishTurn(Operation["Finished | None"]):
             "now": self.now,
             "answers": 0 if self.answer is None else 1,
             "escalation_reason": self.handover and self.handover.reason,
+            "asked_before": self.now - ASKED_AGAIN_AFTER,
             "fallback_at": self.now if self.fallback and self.answer is not None else None,
+            "window_start": self.window_start,
             "silent": self.handover is not None and not self.answer_while_waiting,
         }
 
@@ -122,9 +138,10 @@ class FinishTurn(Operation["Finished | None"]):
         }
 
 
-_IS_NEWS = """
+_IS_NEWS = f"""
     r.escalation_reason IS NOT NULL AND (c.mode = 'bot'
-        OR (r.escalation_reason = 'emergency' AND c.escalation_reason <> 'emergency'))
+        OR (r.escalation_reason = 'emergency' AND c.escalation_reason <> 'emergency')
+        OR (r.escalation_reason IN {ASKED_AGAIN} AND c.escalated_at <= r.asked_before))
 """
 
 FINISH = statement(
@@ -133,6 +150,7 @@ FINISH = statement(
         total_messages = c.total_messages + r.answers, bot_messages = c.bot_messages + r.answers,
         last_activity_at = r.now, lease_owner = NULL, lease_expires_at = NULL, turn_attempts = 0,
         fallback_at = COALESCE(r.fallback_at, c.fallback_at),
+        window_start = COALESCE(r.window_start, c.window_start),
         due_at = CASE WHEN c.last_user_sequence > c.input_sequence AND NOT r.silent THEN COALESCE(c.due_at, r.now)
             ELSE NULL END,
         due_cap_at = CASE WHEN c.last_user_sequence > c.input_sequence THEN c.due_cap_at ELSE NULL END,
@@ -150,7 +168,9 @@ FINISH = statement(
     now="time",
     answers="int",
     escalation_reason="text",
+    asked_before="time",
     fallback_at="time",
+    window_start="int",
     silent="bool",
 )
 
@@ -220,7 +240,8 @@ INSERT_DELIVERIES = statement(
 )
 
 
-def _write_answers(operations: Sequence[FinishTurn], done: Mapping[int, Mapping[str, Any]]) -> Steps[None]:
+def _write_answers(operations: Sequence[FinishTurn], done: Mapping[int, Mapping[str, Any]]) -> Steps[dict[int, int]]:
+    """Write the answers and their deliveries; returns each conversation's new message."""
     entries = [(o.answer, done[o.id], o.now) for o in operations if o.answer is not None]
     rows = yield INSERT_ANSWERS, [answer_record(answer, row, now) for answer, row, now in entries]
     ids = {row["conversation_id"]: row["id"] for row in rows}
@@ -231,6 +252,7 @@ def _write_answers(operations: Sequence[FinishTurn], done: Mapping[int, Mapping[
     ]
     if deliveries:
         yield INSERT_DELIVERIES, deliveries
+    return ids
 
 
 def answer_record(answer: Answer, row: Mapping[str, Any], now: datetime, *, role: str = "assistant") -> dict[str, Any]:

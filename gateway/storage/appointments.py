@@ -12,6 +12,9 @@ from datetime import date, datetime
 from typing import Any
 
 from gateway.storage.effects import Effected
+from gateway.storage.hook_facts import Happening
+from gateway.storage.hooks import emit
+from gateway.storage.raster import Raster, is_kept
 from gateway.storage.sql import Steps, statement
 from gateway.storage.turns import LOCK_CONVERSATIONS
 
@@ -31,6 +34,8 @@ class Booking:
     """Business-local, HH:MM."""
     cells: tuple[Place, ...]
     capacity: int
+    raster: Raster | None = None
+    """What the cells are counted by; with None, whatever the seats are in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +63,21 @@ class Book:
         owner = conversation["id"]
         rows = yield BOOKED_AT, [{"id": owner, "starts_at": self.booking.starts_at}]
         if rows:
-            return Effected({"status": "already_booked", "appointment_id": rows[0]["id"], **told(self.booking)}, False)
+            return Effected(self._known(rows[0]), happened=False)
         [made] = yield INSERT, [self._record(conversation)]
         if not (yield from _take_seats(made["id"], self.booking)):
             yield DELETE, [{"id": made["id"]}]
             return Effected({"status": "taken", **told(self.booking)}, False)
         yield MARK, [{"id": owner}]
+        yield from emit([Happening("appointment.booked", owner, self.now, made["id"])])
         said = {"status": "booked", "appointment_id": made["id"], "service": self.visit.service}
         return Effected({**said, **told(self.booking)})
+
+    def _known(self, found: Mapping[str, Any]) -> dict[str, Any]:
+        """Say what the customer has booked at that time, which may be something else than is asked for now."""
+        same = found["service"] == self.visit.service
+        said = {"appointment_id": found["id"], "service": found["service"], **told(self.booking)}
+        return {**said, "minutes": found["minutes"], "status": "already_booked" if same else "other_service_booked"}
 
     def _record(self, conversation: Mapping[str, Any]) -> dict[str, Any]:
         visit = self.visit
@@ -119,6 +131,11 @@ class Move:
             "now": self.now,
         }
         yield MOVE, [record]
+        previous = {name: found[name] for name in ("scheduled_date", "scheduled_time", "starts_at")}
+        happened = Happening(
+            "appointment.moved", conversation["id"], self.now, self.appointment_id, {"previous": previous}
+        )
+        yield from emit([happened])
         before = f"{found['scheduled_date']} {found['scheduled_time']}"
         return Effected({"status": "moved", "before": before, **self._said()})
 
@@ -140,6 +157,7 @@ class Cancel:
             return Effected({"status": "unknown", "appointment_id": self.appointment_id}, False)
         yield CANCEL, [{"id": self.appointment_id, "now": self.now}]
         yield FREE, [{"id": self.appointment_id}]
+        yield from emit([Happening("appointment.cancelled", conversation["id"], self.now, self.appointment_id)])
         said = {"status": "cancelled", "appointment_id": self.appointment_id}
         return Effected({**said, "date": found["scheduled_date"], "time": found["scheduled_time"]})
 
@@ -160,9 +178,13 @@ def _owned(appointment_id: int, conversation: Mapping[str, Any]) -> Steps[Mappin
 def _take_seats(appointment_id: int, booking: Booking) -> Steps[bool]:
     """Take a seat in each cell that the appointment does not sit in yet; False where one has none left.
 
+    False as well where the seats are in another raster by now: these cells tell nothing of what is free.
+
     Another transaction may take a seat between the look and the insert: then it is looked again, each time with one
     seat fewer to find.
     """
+    if booking.raster and not (yield from is_kept(booking.raster)):
+        return False
     wanted = [{"date": day, "cell": cell} for day, cell in booking.cells]
     added: list[dict[str, Any]] = []
     for _ in range(booking.capacity + 1):
@@ -192,10 +214,11 @@ def _free_seats(
             own.add(place)
     chosen: dict[Place, dict[str, Any]] = {}
     for place in sorted(set(booking.cells) - own):
-        seats = [n for n in range(1, booking.capacity + 1) if n not in taken.get(place, ())]
-        if not seats:
+        others = taken.get(place, ())
+        if len(others) >= booking.capacity:  # a seat beyond a capacity that was larger counts like any other
             return None
-        chosen[place] = {**_seat_record(appointment_id, place), "seat": seats[0]}
+        seat = next(n for n in range(1, booking.capacity + 1) if n not in others)
+        chosen[place] = {**_seat_record(appointment_id, place), "seat": seat}
     return chosen
 
 
@@ -205,7 +228,8 @@ def _seat_record(appointment_id: int, place: Place) -> dict[str, Any]:
 
 BOOKED_AT = statement(
     """
-    SELECT a.id FROM appointments AS a JOIN {r} ON a.conversation_id = r.id AND a.starts_at = r.starts_at
+    SELECT a.id, a.service, a.minutes FROM appointments AS a
+    JOIN {r} ON a.conversation_id = r.id AND a.starts_at = r.starts_at
     WHERE a.status = 'booked'
     """,
     id="int",

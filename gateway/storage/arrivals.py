@@ -9,8 +9,9 @@ from typing import Any
 
 from channels.base import Attachment, Consent, Echo, Inbound, Note
 from channels.content import Choice
-from gateway.storage import choices, consent, threads
+from gateway.storage import choices, consent, hooks, threads
 from gateway.storage.consent import Consent as Said
+from gateway.storage.hook_facts import Happening
 from gateway.storage.incoming import Incoming
 from gateway.storage.sql import Steps, statement
 from gateway.storage.threads import Thread
@@ -22,13 +23,13 @@ FETCH_AFTER = timedelta(seconds=15)
 """A turn fetches its own files; those that no turn has asked for by then are fetched in the background."""
 
 INSERT_MESSAGES = statement(
-    """
+    f"""
     INSERT INTO conversation_messages (conversation_id, role, content, sequence_number, timestamp, has_attachments,
         attachment_urls, metadata, channel_name, external_id, consent, asks)
     SELECT r.conversation_id, r.role, r.content, r.sequence_number, r.stored_at, r.has_attachments,
         r.attachment_urls, r.metadata, r.channel_name, r.external_id, r.consent, r.asks
-    FROM {r} WHERE TRUE ON CONFLICT (channel_name, external_id) DO NOTHING
-    RETURNING id, conversation_id, sequence_number
+    FROM {{r}} WHERE TRUE ON CONFLICT (channel_name, external_id) DO NOTHING
+    RETURNING id, conversation_id, sequence_number, {hooks.IS_FOLLOWED}
     """,
     conversation_id="int",
     role="text",
@@ -80,12 +81,14 @@ class Entry:
     sequence_number: int = 0
     message_id: int = 0
     is_stored: bool = False
+    is_followed: bool = False
+    """Whether somebody wants to be told of anything at all."""
     due_at: datetime | None = None
     """When the turn that it asks for is due."""
     is_plain_yes: bool = False
     """An opt-in word from somebody who never opted out: "yes" is then an answer to a question of ours."""
     is_in_vain: bool = False
-    """Whether its sender wants no message of ours: an answer could not be delivered, and none is made."""
+    """Whether its sender is to have no answer, by their own wish or because somebody here has blocked them."""
     changes_consent: bool = False
     """Whether it says something about consent that nothing said later has overtaken."""
     choice: Choice | None = None
@@ -162,6 +165,22 @@ def accept_messages(entries: Sequence[Entry]) -> Steps[None]:
         [(e.incoming.channel_name, e.consent_address, e.consent, e.said_at) for e in stored if e.changes_consent]
     )
     yield from threads.silence_bot([t.id for t in touched.values() if t.taken_over], "taken_over")
+
+
+def happenings_of(entries: Sequence[Entry]) -> list[Happening]:
+    """Return what receivers are to be told of stored messages: a note is nobody's words."""
+    told = {Inbound: "message.received", Echo: "message.sent"}
+    happened = [
+        Happening(told[type(e.event)], e.thread.id, e.received_at, e.message_id, _sender(e))
+        for e in entries
+        if e.is_followed and type(e.event) in told
+    ]
+    taken = {e.thread.id: e for e in entries if e.is_followed and e.thread.taken_over}
+    return happened + [Happening("conversation.taken_over", id_, e.received_at) for id_, e in taken.items()]
+
+
+def _sender(entry: Entry) -> dict[str, str]:
+    return {"sender": entry.event.sender} if isinstance(entry.event, Inbound) else {}
 
 
 # --- what it says ----------------------------------------------------------------------------------------------
@@ -265,10 +284,11 @@ def _try_insert(entries: Sequence[Entry]) -> Steps[None]:
     for entry, number in _numbered(entries):
         entry.sequence_number = number
     rows = yield INSERT_MESSAGES, [_record(entry) for entry in entries]
-    ids = {(row["conversation_id"], row["sequence_number"]): row["id"] for row in rows}
+    stored = {(row["conversation_id"], row["sequence_number"]): row for row in rows}
     for entry in entries:
-        message_id = ids.get((entry.thread.id, entry.sequence_number))
-        entry.is_stored, entry.message_id = message_id is not None, message_id or 0
+        row = stored.get((entry.thread.id, entry.sequence_number), {})
+        entry.is_stored, entry.message_id = bool(row), row.get("id", 0)
+        entry.is_followed = bool(row.get("is_followed"))
 
 
 def _numbered(entries: Sequence[Entry]) -> list[tuple[Entry, int]]:
@@ -304,7 +324,8 @@ def _advance(entry: Entry) -> None:
     if entry.asks:
         _make_due(entry)
     elif entry.changes_consent:
-        thread.consent = Said(entry.consent is Consent.OPT_OUT, said_at=entry.said_at)
+        said = entry.consent is Consent.OPT_OUT
+        thread.consent = Said(said, said_at=entry.said_at, blocked=thread.consent.blocked)
         if thread.opted_out:
             thread.drop_waiting(answered=entry.sequence_number)
 
@@ -313,7 +334,7 @@ def _make_due(entry: Entry) -> None:
     thread = entry.thread
     waiting_before = thread.has_waiting
     thread.last_user_sequence = entry.sequence_number
-    if thread.opted_out:
+    if not thread.is_answered:
         entry.is_in_vain, thread.answered_sequence = True, entry.sequence_number
         return
     if not thread.bot_answers(entry.answer_while_waiting):

@@ -21,6 +21,8 @@ class Consent:
     marketing_opted_out: bool = False
     """They want none that we begin."""
     said_at: datetime | None = None
+    blocked: bool = False
+    """Somebody here has blocked them: they may be written to, and are not answered."""
 
     @property
     def stops_what_we_begin(self) -> bool:
@@ -32,7 +34,8 @@ UNSAID = Consent()
 
 READ = statement(
     """
-    SELECT a.channel_name, a.address, a.opted_out_at, a.marketing_opted_out_at, a.consent_at FROM addresses AS a
+    SELECT a.channel_name, a.address, a.opted_out_at, a.marketing_opted_out_at, a.consent_at, a.blocked_at
+    FROM addresses AS a
     JOIN {r} ON a.channel_name = r.channel_name AND a.address = r.address
     """,
     channel_name="text",
@@ -104,7 +107,10 @@ def of(addresses: Iterable[tuple[str, str]]) -> Steps[Mapping[tuple[str, str], C
     rows = (yield READ, asked) if asked else []
     return {
         (row["channel_name"], row["address"]): Consent(
-            row["opted_out_at"] is not None, row["marketing_opted_out_at"] is not None, row["consent_at"]
+            row["opted_out_at"] is not None,
+            row["marketing_opted_out_at"] is not None,
+            row["consent_at"],
+            row["blocked_at"] is not None,
         )
         for row in rows
     }

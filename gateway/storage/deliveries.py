@@ -9,6 +9,8 @@ from itertools import zip_longest
 from typing import Any
 
 from channels.content import Content
+from gateway.storage.hook_facts import Happening
+from gateway.storage.hooks import emit
 from gateway.storage.sql import Steps, load_json, statement
 from gateway.storage.statuses import CANCEL_REST
 from gateway.storage.writer import OneByOne
@@ -90,11 +92,12 @@ class ClaimDeliveries(OneByOne[Claimed]):
         # The first of each channel, then the second of each: a busy channel does not hold up others.
         rows = [row for rank in zip_longest(*heads) for row in rank if row is not None]
         stopped = [row for row in rows if self._stop(row) is not None]
-        yield from self._end(stopped)
+        failed = yield from self._end(stopped)
         going = [row for row in rows if self._stop(row) is None][: self.at_most]
         claimed = yield from self._take(going, {slot.channel_name: slot for slot in slots})
         waiting = [slot.next_at for slot, found in zip(slots, heads, strict=True) if found or not slot.count]
         more_at = self.now if stopped else min((at for at in waiting if at > self.now), default=None)
+        yield from emit([Happening("delivery.failed", row["conversation_id"], self.now, row["id"]) for row in failed])
         return Claimed(claimed, more_at)
 
     def _heads(self, slot: _Slots, at_most: int) -> Steps[list[Mapping[str, Any]]]:
@@ -112,14 +115,17 @@ class ClaimDeliveries(OneByOne[Claimed]):
             return "failed", "expired"
         return None
 
-    def _end(self, rows: Sequence[Mapping[str, Any]]) -> Steps[None]:
+    def _end(self, rows: Sequence[Mapping[str, Any]]) -> Steps[list[Mapping[str, Any]]]:
+        """End what must not be sent; returns what has failed now."""
         endings = [(row, ending) for row in rows if (ending := self._stop(row)) is not None]
         if not endings:
-            return
-        yield END, [{"id": row["id"], "status": status, "reason": reason} for row, (status, reason) in endings]
-        failed = [row for row, (status, _) in endings if status == "failed"]
+            return []
+        ended = yield END, [{"id": row["id"], "status": status, "reason": reason} for row, (status, reason) in endings]
+        ids = {row["id"] for row in ended}
+        failed = [row for row, (status, _) in endings if status == "failed" and row["id"] in ids]
         if failed:
             yield CANCEL_REST, [{"message_id": row["message_id"], "part": row["part"]} for row in failed]
+        return failed
 
     def _take(
         self, rows: Sequence[Mapping[str, Any]], slots: Mapping[str, _Slots]
@@ -241,7 +247,7 @@ HEADS = statement(
 END = statement(
     """
     UPDATE deliveries AS d SET status = r.status, error_code = r.reason, next_attempt_at = NULL
-    FROM {r} WHERE d.id = r.id AND d.status = 'queued'
+    FROM {r} WHERE d.id = r.id AND d.status = 'queued' RETURNING {d.}id
     """,
     id="text",
     status="text",

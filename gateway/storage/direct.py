@@ -8,6 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from gateway.storage.errors import ConversationBelongsToChannel
+from gateway.storage.hook_facts import Happening
+from gateway.storage.hooks import emit
 from gateway.storage.sql import Steps, statement
 from gateway.storage.turns import CLAIMED, Claim, load_claims
 from gateway.storage.writer import OneByOne
@@ -63,9 +65,11 @@ class BeginDirectTurn(OneByOne[Begun]):
         [message] = yield INSERT_USER, [self._message_record(row)]
         if self.image_url is not None:
             yield INSERT_IMAGE, [{"message_id": message["id"], "url": self.image_url, "now": self.now}]
+        claims = [] if silent else (yield from load_claims([row]))
+        yield from emit([Happening("message.received", row["id"], self.now, message["id"])])
         if silent:
             return Begun(None, False, row["id"], row["mode"], row["total_messages"])
-        [claim] = yield from load_claims([row])
+        [claim] = claims
         return Begun(claim, False, row["id"], row["mode"], row["total_messages"])
 
     def _bot_answers(self, mode: str) -> bool:

@@ -7,7 +7,7 @@ position). Whatever runs it again finds the record and changes nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -30,11 +30,12 @@ class ToolPlace:
     position: int
     name: str
     arguments: str
+    acts: bool = False
 
     @property
-    def key(self) -> tuple[int, int, int]:
-        """Where the record stands, within the turn's claim."""
-        return (self.id, self.round, self.position)
+    def key(self) -> tuple[int, int, int, int]:
+        """Where the record stands."""
+        return (self.id, self.input_sequence, self.round, self.position)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class StoredRun:
     """``started``, ``done`` or ``failed``."""
     output: Output
     name: str = ""
+    input_sequence: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,8 @@ class RunEffect(OneByOne["StoredRun | None"]):
             return _stored(known[0])
         effected = yield from self.effect.steps(owners[0])
         if effected.happened:
-            yield KEEP_RUN, [_run_record(ToolResult(self.place, "done", effected.output, 0), self.now)]
+            done = ToolResult(replace(self.place, acts=True), "done", effected.output, 0)
+            yield KEEP_RUN, [_run_record(done, self.now)]
         return StoredRun(self.place.round, self.place.position, "done", effected.output, self.place.name)
 
 
@@ -134,7 +137,9 @@ class KeepToolResults(Operation["tuple[StoredRun, ...] | None"]):
             return [None] * len(operations)
         yield KEEP_RUN, [_run_record(result, now) for result, now in kept]
         rows = yield READ_RUN, [_place_record(result.place) for result, _ in kept]
-        stored = {(row["conversation_id"], row["round"], row["position"]): _stored(row) for row in rows}
+        stored = {
+            (row["conversation_id"], row["input_sequence"], row["round"], row["position"]): _stored(row) for row in rows
+        }
         return [
             tuple(stored[r.place.key] for r in o.results) if all(r.place.key in stored for r in o.results) else None
             for o in operations
@@ -156,7 +161,7 @@ _PLACE = {"id": "int", "input_sequence": "int", "round": "int", "position": "int
 
 READ_RUN = statement(
     """
-    SELECT t.conversation_id, t.round, t.position, t.status, t.output, t.name FROM tool_runs AS t
+    SELECT t.conversation_id, t.input_sequence, t.round, t.position, t.status, t.output, t.name FROM tool_runs AS t
     JOIN {r} ON t.conversation_id = r.id AND t.input_sequence = r.input_sequence AND t.round = r.round
         AND t.position = r.position
     """,
@@ -166,9 +171,10 @@ READ_RUN = statement(
 # A call that acts elsewhere is noted as started before it runs, and settled afterwards.
 KEEP_RUN = statement(
     """
-    INSERT INTO tool_runs (conversation_id, input_sequence, round, position, name, arguments, status, output,
+    INSERT INTO tool_runs (conversation_id, input_sequence, round, position, name, arguments, acts, status, output,
         duration_ms, created_at)
-    SELECT r.id, r.input_sequence, r.round, r.position, r.name, r.arguments, r.status, r.output, r.duration_ms, r.now
+    SELECT r.id, r.input_sequence, r.round, r.position, r.name, r.arguments, r.acts, r.status, r.output,
+        r.duration_ms, r.now
     FROM {r} WHERE TRUE ON CONFLICT (conversation_id, input_sequence, round, position)
     DO UPDATE SET status = excluded.status, output = excluded.output, duration_ms = excluded.duration_ms
     WHERE tool_runs.status = 'started'
@@ -176,6 +182,7 @@ KEEP_RUN = statement(
     **_PLACE,
     name="text",
     arguments="text",
+    acts="bool",
     status="text",
     output="json",
     duration_ms="int",
@@ -192,6 +199,7 @@ def _run_record(result: ToolResult, now: datetime) -> dict[str, Any]:
         **_place_record(result.place),
         "name": result.place.name,
         "arguments": result.place.arguments,
+        "acts": result.place.acts,
         "status": result.status,
         "output": dict(result.output),
         "duration_ms": result.duration_ms,

@@ -107,8 +107,9 @@ class Tell(OneByOne[bool]):
         return True
 
 
-_IS_WANTED = """
-    (r.has_targets AND (r.told = 0 OR EXISTS (
+# The first notice goes out also where somebody came at once, unless it was put off.
+IS_WANTED = """
+    (r.has_targets AND ((e.notices = 0 AND e.notify_at = e.created_at) OR EXISTS (
         SELECT 1 FROM chat_conversations AS c
         WHERE c.id = e.conversation_id AND c.mode = 'waiting' AND c.is_active
         AND NOT EXISTS (SELECT 1 FROM escalations AS l WHERE l.conversation_id = e.conversation_id AND l.id > e.id))))
@@ -116,8 +117,8 @@ _IS_WANTED = """
 
 TELL = statement(
     f"""
-    UPDATE escalations AS e SET notices = CASE WHEN {_IS_WANTED} THEN e.notices + 1 ELSE e.notices END,
-        notify_at = CASE WHEN {_IS_WANTED} THEN r.next_at ELSE NULL END
+    UPDATE escalations AS e SET notices = CASE WHEN {IS_WANTED} THEN e.notices + 1 ELSE e.notices END,
+        notify_at = CASE WHEN {IS_WANTED} THEN r.next_at ELSE NULL END
     FROM {{r}} WHERE e.id = r.id AND e.notices = r.told AND e.notify_at IS NOT NULL RETURNING {{e.}}notices
     """,
     id="int",
@@ -167,26 +168,31 @@ END_INCIDENT = statement(
 
 
 @dataclass(frozen=True)
-class ReturnToBot(OneByOne[list[int]]):
+class ReturnToBot(OneByOne[list[str]]):
     """Give back to the bot what a person has left: nobody has taken it or written in it since ``before``.
 
-    Only what the customer says from now on is answered. Returns the conversations' row ids. One that somebody is
+    Only what the customer says from now on is answered. Returns the conversations' public ids. One that somebody is
     changing at this moment is left alone, and looked at again the next time.
     """
 
     now: datetime
     before: datetime
     limit: int
+    waiting_too: bool = False
+    """Whether to give back as well what nobody has come to, where the customer has heard nothing since ``before``:
+    where the bot is silent while they wait, nobody at all would answer them any more."""
 
-    def steps(self) -> Steps[list[int]]:
+    def steps(self) -> Steps[list[str]]:
         rows = yield LEFT_ALONE, [{"before": self.before, "at_most": self.limit}]
+        if self.waiting_too and len(rows) < self.limit:
+            rows = [*rows, *(yield LEFT_WAITING, [{"before": self.before, "at_most": self.limit - len(rows)}])]
         if not rows:
             return []
         yield from Resume.apply([Resume(row["conversation_id"], self.now, answer_waiting=False) for row in rows])
         closed = [{"id": row["id"]} for row in rows if not row["is_active"]]
         if closed:
             yield CLOSE_AGAIN, closed
-        return [row["id"] for row in rows]
+        return [row["conversation_id"] for row in rows]
 
 
 LEFT_ALONE = statement(
@@ -194,6 +200,23 @@ LEFT_ALONE = statement(
     SELECT c.id, c.conversation_id, c.is_active FROM chat_conversations AS c
     WHERE c.mode = 'human' AND c.handled_at <= (SELECT r.before FROM {r})
     ORDER BY c.handled_at LIMIT (SELECT r.at_most FROM {r}) {skip c}
+    """,
+    before="time",
+    at_most="int",
+)
+
+# When something was last said to the customer; NULL where nothing ever was.
+_HEARD_AT = """
+    (SELECT m.timestamp FROM conversation_messages AS m
+    WHERE m.conversation_id = c.id AND m.role IN ('assistant', 'agent') ORDER BY m.sequence_number DESC LIMIT 1)
+"""
+
+LEFT_WAITING = statement(
+    f"""
+    SELECT c.id, c.conversation_id, c.is_active FROM chat_conversations AS c
+    WHERE c.mode = 'waiting' AND c.is_active AND c.escalated_at <= (SELECT r.before FROM {{r}})
+    AND COALESCE({_HEARD_AT}, c.escalated_at) <= (SELECT r.before FROM {{r}})
+    ORDER BY c.escalated_at LIMIT (SELECT r.at_most FROM {{r}}) {{skip c}}
     """,
     before="time",
     at_most="int",

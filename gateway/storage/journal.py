@@ -47,6 +47,8 @@ class ToolRun(SQLModel, table=True):
     """Its place among the round's calls."""
     name: str
     arguments: str = text_column(nullable=False)
+    acts: bool = False
+    """Whether it may have changed something, here or elsewhere."""
     status: str
     """``started`` is left behind where a tool that acts elsewhere was cut off: what it did is not known."""
     output: dict[str, Any] | None = json_column("output")
@@ -61,8 +63,6 @@ class Summary(SQLModel, table=True):
 
     conversation_id: int = _conversation_key()
     up_to_sequence: int = _number_key()
-    amendments: int
-    """The conversation's count when this was written: what was changed since may not be told any more."""
     content: str = text_column(nullable=False)
     model: str | None = None
     tokens_used: int | None = None

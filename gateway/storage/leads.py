@@ -9,6 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from gateway.storage.effects import Effected
+from gateway.storage.hook_facts import Happening
+from gateway.storage.hooks import emit
 from gateway.storage.sql import Steps, statement
 
 FACTS = ("name", "phone", "email", "address")
@@ -52,6 +54,8 @@ class SaveLead:
             [made] = yield INSERT, [{**record, **facts, "now": self.now}]
             lead_id, status = made["id"], "created"
         yield LINK, [{"id": conversation["id"], "lead_id": lead_id, "contact_id": contact_id}]
+        if status != "unchanged":
+            yield from emit([Happening(f"lead.{status}", conversation["id"], self.now, lead_id)])
         return Effected({"status": status, "lead_id": lead_id})
 
     def _contact(self, conversation: Mapping[str, Any]) -> Steps[int]:

@@ -9,12 +9,14 @@ from enum import StrEnum
 from typing import Any
 
 from channels.base import Scope
-from gateway.storage import consent, identities
-from gateway.storage.sql import Steps, lock_in_order, statement
-from gateway.storage.statuses import CANCEL_REST
+from gateway.storage import consent, hooks, identities
+from gateway.storage.sql import Steps, statement
+from gateway.storage.statuses import CANCEL_REST, happening_of
 from gateway.storage.writer import Operation
 
-LOCK_DELIVERIES = lock_in_order("deliveries", "id", "text")
+BEFORE = statement(
+    "SELECT d.id, d.status FROM deliveries AS d JOIN {r} ON d.id = r.id ORDER BY d.id {lock d}", id="text"
+)
 
 
 class Outcome(StrEnum):
@@ -65,7 +67,7 @@ class SettleDelivery(Operation[bool]):
     def apply(cls, operations: Sequence[SettleDelivery]) -> Steps[list[bool]]:
         """Settle deliveries that are still leased to the claim that names them."""
         records = [operation.record() for operation in operations]
-        yield LOCK_DELIVERIES, records
+        before = {row["id"]: row["status"] for row in (yield BEFORE, records)}
         rows = yield SETTLE, records
         settled = {row["id"]: row for row in rows}
         failed = [row for row in rows if row["status"] == "failed"]
@@ -99,6 +101,10 @@ class SettleDelivery(Operation[bool]):
                     for name, pause in pauses.items()
                 ],
             )
+        if any(row["is_followed"] for row in rows):
+            now = {o.id: o.now for o in operations}
+            told = [happening_of(row, before[row["id"]], row["status"], now[row["id"]]) for row in rows]
+            yield from hooks.emit([happening for happening in told if happening is not None])
         return [operation.id in settled for operation in operations]
 
     def record(self) -> dict[str, Any]:
@@ -129,7 +135,7 @@ _STATUS = {
 # that the response brought is added. `unconfirmed` is settled through here as well, by whoever looked it up. What a
 # person has silenced meanwhile is not sent again.
 SETTLE = statement(
-    """
+    f"""
     UPDATE deliveries AS d SET
         status = CASE WHEN d.status NOT IN ('sending', 'unconfirmed') THEN d.status
             WHEN r.status = 'queued' AND d.silenced IS NOT NULL
@@ -147,8 +153,9 @@ SETTLE = statement(
         unconfirmed_at = CASE WHEN d.status IN ('sending', 'unconfirmed') THEN r.unconfirmed_at ELSE NULL END,
         attempts = d.attempts + r.counted, resends = d.resends + r.resent,
         remark = COALESCE(r.remark, d.remark), lease_owner = NULL, lease_expires_at = NULL
-    FROM {r} WHERE d.id = r.id AND d.lease_owner = r.lease_owner
-    RETURNING {d.}id, {d.}status, {d.}message_id, {d.}part, {d.}channel_name, {d.}recipient, {d.}conversation_id
+    FROM {{r}} WHERE d.id = r.id AND d.lease_owner = r.lease_owner
+    RETURNING {{d.}}id, {{d.}}status, {{d.}}message_id, {{d.}}part, {{d.}}channel_name, {{d.}}recipient,
+        {{d.}}conversation_id, {hooks.IS_FOLLOWED}
     """,
     id="text",
     lease_owner="text",

@@ -8,8 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from channels.base import Control
-from gateway.storage import consent, threads
+from gateway.storage import consent, contacts, threads
 from gateway.storage.answers import INSERT_ANSWERS, INSERT_DELIVERIES, Answer, answer_record, delivery_records
+from gateway.storage.hook_facts import Happening
+from gateway.storage.hooks import emit
 from gateway.storage.identities import ALIAS_OF
 from gateway.storage.sql import Steps, lock_in_order, statement
 from gateway.storage.writer import OneByOne, Operation
@@ -41,20 +43,28 @@ class Takeover(OneByOne["Speaker | None"]):
     now: datetime
 
     def steps(self) -> Steps[Speaker | None]:
+        speaker, is_news = yield from self.take()
+        if speaker is not None and is_news:
+            yield from emit([Happening("conversation.taken_over", speaker.id, self.now)])
+        return speaker
+
+    def take(self) -> Steps[tuple[Speaker | None, bool]]:
+        """Take it, and say whether it was somebody else's, or nobody's, before."""
         rows = yield READ, [{"conversation_id": self.conversation_id}]
         if not rows:
-            return None
+            return None, False
         [row] = rows
-        if row["mode"] == "human" and row["assigned_to"] not in (None, self.assigned_to):
-            return _speaker(row, changed=False)
+        before = row["mode"], row["assigned_to"]
+        if row["is_active"] and row["mode"] == "human" and row["assigned_to"] not in (None, self.assigned_to):
+            return _speaker(row, changed=False), False
         [row] = yield TAKE_OVER, [{"id": row["id"], "assigned_to": self.assigned_to, "now": self.now}]
         yield from threads.silence_bot([row["id"]], "taken_over")
-        return _speaker(row, changed=True)
+        return _speaker(row, changed=True), before != ("human", self.assigned_to)
 
 
 READ = statement(
     """
-    SELECT c.id, c.conversation_id, c.mode, c.assigned_to, c.due_at, c.channel_name, c.address
+    SELECT c.id, c.conversation_id, c.mode, c.assigned_to, c.due_at, c.channel_name, c.address, c.is_active
     FROM chat_conversations AS c
     JOIN {r} ON c.conversation_id = r.conversation_id {lock c}
     """,
@@ -92,13 +102,17 @@ class Resume(Operation["Speaker | None"]):
 
     @classmethod
     def apply(cls, operations: Sequence[Resume]) -> Steps[list[Speaker | None]]:
-        """Resume all that exist."""
+        """Resume all that exist and that a person has, or is waited for, or that are closed."""
         records = [
             {"conversation_id": o.conversation_id, "now": o.now, "answer_waiting": o.answer_waiting} for o in operations
         ]
         yield LOCK_NAMED, records
         rows = yield RESUME, records
         resumed = {row["conversation_id"]: _speaker(row, changed=True) for row in rows}
+        # Where the bot speaks already, its turn may be running: that is not begun again.
+        others = [record for record in records if record["conversation_id"] not in resumed]
+        spoken = (yield READ, others) if others else []
+        resumed |= {row["conversation_id"]: _speaker(row, changed=False) for row in spoken}
         return [resumed.get(operation.conversation_id) for operation in operations]
 
 
@@ -116,7 +130,8 @@ RESUME = statement(
         due_at = CASE WHEN r.answer_waiting AND c.channel_name IS NOT NULL AND {_WAITS} THEN r.now ELSE NULL END,
         answered_sequence = CASE WHEN NOT r.answer_waiting THEN c.total_messages
             WHEN {_ANSWERED} > c.answered_sequence THEN {_ANSWERED} ELSE c.answered_sequence END
-    FROM {{r}} WHERE c.conversation_id = r.conversation_id RETURNING {_SPEAKER}
+    FROM {{r}} WHERE c.conversation_id = r.conversation_id AND (c.mode <> 'bot' OR NOT c.is_active)
+    RETURNING {_SPEAKER}
     """,
     conversation_id="text",
     now="time",
@@ -135,9 +150,11 @@ class Close(Operation["Speaker | None"]):
     def apply(cls, operations: Sequence[Close]) -> Steps[list[Speaker | None]]:
         """Close all that exist."""
         records = [{"conversation_id": o.conversation_id, "now": o.now} for o in operations]
-        yield LOCK_NAMED, records
+        open_before = {row["id"] for row in (yield LOCK_TO_CLOSE, records) if row["is_active"]}
         rows = yield CLOSE, records
         yield from threads.silence_bot([row["id"] for row in rows], "closed")
+        ended = [(row["id"], row["closed_at"]) for row in rows if row["id"] in open_before]
+        yield from emit([Happening("conversation.closed", id_, at) for id_, at in ended])
         closed = {row["conversation_id"]: _speaker(row, changed=True) for row in rows}
         return [closed.get(operation.conversation_id) for operation in operations]
 
@@ -145,11 +162,19 @@ class Close(Operation["Speaker | None"]):
 CLOSE = statement(
     f"""
     UPDATE chat_conversations AS c SET is_active = FALSE, answered_sequence = c.total_messages, due_at = NULL,
-        last_activity_at = r.now, {_FENCED}
-    FROM {{r}} WHERE c.conversation_id = r.conversation_id RETURNING {_SPEAKER}
+        last_activity_at = r.now, closed_at = r.now, {_FENCED}
+    FROM {{r}} WHERE c.conversation_id = r.conversation_id RETURNING {_SPEAKER}, {{c.}}closed_at
     """,
     conversation_id="text",
     now="time",
+)
+
+LOCK_TO_CLOSE = statement(
+    """
+    SELECT c.id, c.is_active FROM chat_conversations AS c JOIN {r} ON c.conversation_id = r.conversation_id
+    ORDER BY c.id {lock c}
+    """,
+    conversation_id="text",
 )
 
 
@@ -181,8 +206,13 @@ GAIN_CONTROL = statement(
 )
 
 
-def apply_controls(controls: Sequence[tuple[str, Control, datetime]]) -> Steps[list[datetime | None]]:
-    """Hand conversations over as the platform says; returns for each when a turn is due that was not before."""
+def apply_controls(
+    controls: Sequence[tuple[str, Control, datetime]], happened: list[Happening]
+) -> Steps[list[datetime | None]]:
+    """Hand conversations over as the platform says; returns for each when a turn is due that was not before.
+
+    What receivers are to be told goes to ``happened``.
+    """
     due: list[datetime | None] = []
     for channel_name, control, now in controls:  # rare, and each sees what the one before did
         at = min(control.sent_at or now, now)
@@ -194,6 +224,7 @@ def apply_controls(controls: Sequence[tuple[str, Control, datetime]]) -> Steps[l
         else:
             rows = yield LOSE_CONTROL, [record]
             yield from threads.silence_bot([row["id"] for row in rows], "taken_over")
+            happened += [Happening("conversation.taken_over", row["id"], now) for row in rows]
             due.append(None)
     return due
 
@@ -245,7 +276,7 @@ class Compose(OneByOne[Composed]):
         rows = yield threads.LOCK, wanted
         if not rows:
             made = threads.new_conversation(self.channel_name, self.kind, self.recipient, self.now)
-            yield from threads.make_contacts([made])
+            yield from contacts.make_contacts([made])
             yield threads.MAKE_CONVERSATIONS, [made]
             rows = yield threads.LOCK, wanted
         return rows[0]
@@ -282,7 +313,7 @@ class Say(OneByOne["Composed | None"]):
             place = (rows[0]["channel_name"], rows[0]["address"])
             if (yield from consent.of([place])).get(place, consent.UNSAID).opted_out:
                 return Composed(None, None, refused="opted_out")
-        speaker = yield from Takeover(self.conversation_id, self.author, self.now).steps()
+        speaker, is_news = yield from Takeover(self.conversation_id, self.author, self.now).take()
         if speaker is None:
             return None
         if not speaker.changed:
@@ -290,9 +321,13 @@ class Say(OneByOne["Composed | None"]):
         [row] = yield APPEND, [{"id": speaker.id, "now": self.now}]
         record = answer_record(self.answer, row, self.now, role="agent")
         [message] = yield INSERT_ANSWERS, [{**record, "metadata": {**record["metadata"], "author": self.author}}]
+        happened = [Happening("conversation.taken_over", speaker.id, self.now)] if is_news else []
+        records: list[dict[str, Any]] = []
         if row["channel_name"] is None:  # whoever asks by themselves reads it in the transcript
-            return Composed(row["conversation_id"], row["total_messages"])
-        records = delivery_records(self.answer, row, self.now, message_id=message["id"], role="agent")
-        if records:
-            yield INSERT_DELIVERIES, records
+            happened.append(Happening("message.sent", speaker.id, self.now, message["id"]))
+        else:
+            records = delivery_records(self.answer, row, self.now, message_id=message["id"], role="agent")
+            if records:
+                yield INSERT_DELIVERIES, records
+        yield from emit(happened)
         return Composed(row["conversation_id"], row["total_messages"], tuple(record["id"] for record in records))

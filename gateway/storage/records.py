@@ -119,6 +119,7 @@ class Notice(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("about", "kind", "target"),
         CheckConstraint("status IN ('queued', 'sent', 'failed')", name="status"),
+        Index("ix_notices_created_at", "created_at"),
         Index(
             "ix_notices_next_attempt_at",
             "next_attempt_at",
@@ -129,7 +130,7 @@ class Notice(SQLModel, table=True):
 
     id: str = Field(primary_key=True)
     about: str
-    """What it tells, once to each target: ``escalation:7:1``, ``channel:sms:…``."""
+    """What it tells, once to each target: ``escalation:7:1``, ``together:…``, ``channel:sms:…``."""
     conversation_id: int | None = reference("chat_conversations.id", nullable=True, index=True)
     kind: str
     """``email`` or ``sms``."""

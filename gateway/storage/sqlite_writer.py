@@ -26,6 +26,7 @@ PRAGMAS = (
     "busy_timeout=5000",
     "foreign_keys=ON",
     "temp_store=MEMORY",
+    "secure_delete=ON",  # what is erased is gone from the file, too
 )
 
 

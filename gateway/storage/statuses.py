@@ -9,6 +9,7 @@ from typing import Any
 
 from channels.base import DeliveryStatus, Event, Scope, Status, Watermark
 from gateway.storage import consent
+from gateway.storage.hook_facts import Happening
 from gateway.storage.sql import Statement, Steps, statement
 
 RANK = {"queued": 0, "sending": 0, "unconfirmed": 0, "sent": 1, "failed": 2, "delivered": 3, "read": 4}
@@ -22,7 +23,7 @@ OUTCOME_UNKNOWN = "outcome_unknown"
 
 _FIND = """
     SELECT d.id, d.status, d.error_code, d.external_id, d.earlier_ids, d.channel_name, d.recipient, d.message_id,
-        d.part, r.place
+        d.conversation_id, d.part, r.place
     FROM {{r}} JOIN deliveries AS d ON d.channel_name = r.channel_name AND {which}
     ORDER BY d.id {{lock d}}
 """
@@ -122,10 +123,13 @@ class _Report:
         return self.proves_late or RANK.get(self.row["status"]) == 0
 
 
-def apply_statuses(reports: Sequence[tuple[str, Event, datetime]]) -> Steps[list[bool | None]]:
+def apply_statuses(
+    reports: Sequence[tuple[str, Event, datetime]], happened: list[Happening]
+) -> Steps[list[bool | None]]:
     """Apply (channel_name, status, time) reports.
 
-    Returns for each None where no delivery of ours is meant, else whether it settled one that others wait behind.
+    Returns for each None where no delivery of ours is meant, else whether it settled one that others wait behind. What
+    receivers are to be told goes to ``happened``.
     """
     rows = yield FIND, [_wanted(place, name, event) for place, (name, event, _) in enumerate(reports)]
     known: dict[str, _Report] = {}
@@ -138,7 +142,21 @@ def apply_statuses(reports: Sequence[tuple[str, Event, datetime]]) -> Steps[list
         _merge(report, event, at)
     raised = [report for report in known.values() if report.at is not None]
     yield from _save(raised)
+    told = [happening_of(r.row, r.row["status"], r.status, r.at) for r in raised if r.at is not None]
+    happened += [happening for happening in told if happening is not None]
     return [None if report is None else report.at is not None and report.settles for report in meant]
+
+
+HAS_LEFT = ("sent", "delivered", "read")
+
+
+def happening_of(delivery: Mapping[str, Any], before: str, after: str, at: datetime) -> Happening | None:
+    """Return what a delivery's new status tells receivers, if it tells them anything."""
+    if after == "failed" != before:
+        return Happening("delivery.failed", delivery["conversation_id"], at, delivery["id"])
+    if after in HAS_LEFT and before not in HAS_LEFT:
+        return Happening("message.sent", delivery["conversation_id"], at, delivery["message_id"])
+    return None
 
 
 def _wanted(place: int, channel_name: str, event: Event) -> dict[str, Any]:

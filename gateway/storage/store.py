@@ -13,11 +13,14 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from gateway.storage import schema
+from gateway.storage.api_keys import ApiKeys
 from gateway.storage.effects import StoredRun
 from gateway.storage.engine import SQLITE_BEGIN, is_sqlite, make_engine, postgres_dsn, sqlite_path
 from gateway.storage.errors import StorageUnavailable
+from gateway.storage.floods import ToldLately, told_lately_of, told_lately_query, waiting_together_query
 from gateway.storage.handoffs import Waiting, incidents_query, waiting_of, waiting_query
 from gateway.storage.journal import Summary, ToolRun, TurnRound
+from gateway.storage.pages import Pages
 from gateway.storage.postgres_writer import PostgresWriter
 from gateway.storage.records import Appointment, AppointmentSeat, Escalation, Lead
 from gateway.storage.sqlite_writer import SqliteWriter
@@ -46,6 +49,9 @@ class Storage:
         self.path = sqlite_path(url) if self.is_sqlite else None
         self._engine = make_engine(url)
         self._readers = self._engine.execution_options(**{SQLITE_BEGIN: "BEGIN"})
+        self.pages = Pages(self._reading)
+        """Long lists, a page at a time."""
+        self.api_keys = ApiKeys(self._reading)
         self._writer: Writer = SqliteWriter(sqlite_path(url)) if self.is_sqlite else PostgresWriter(postgres_dsn(url))
 
     async def open(self) -> None:
@@ -150,41 +156,39 @@ class Storage:
             files = await _attachments(session, [row.id for row in rows if row.has_attachments and row.id is not None])
         return tuple(_stored(row, files.get(row.id or 0, [])) for row in rows)
 
-    async def rounds(self, row_id: int, input_sequence: int) -> Sequence[TurnRound]:
-        """Return what an unfinished turn has journalled, in order."""
+    async def rounds(self, row_id: int, *, after: int, up_to: int) -> Sequence[TurnRound]:
+        """Return what unfinished turns for the messages in (after, up_to] have journalled, in order."""
+        inputs = col(TurnRound.input_sequence)
         query = (
             select(TurnRound)
-            .where(col(TurnRound.conversation_id) == row_id, col(TurnRound.input_sequence) == input_sequence)
-            .order_by(col(TurnRound.round))
+            .where(col(TurnRound.conversation_id) == row_id, inputs > after, inputs <= up_to)
+            .order_by(inputs, col(TurnRound.round))
         )
         async with self._reading() as session:
             return (await session.exec(query)).all()
 
-    async def tool_runs(self, row_id: int, input_sequence: int) -> tuple[StoredRun, ...]:
-        """Return what the tool calls of an unfinished turn gave, in order."""
+    async def tool_runs(self, row_id: int, *, after: int, up_to: int) -> tuple[StoredRun, ...]:
+        """Return what the tool calls of those rounds gave, in order."""
+        inputs = col(ToolRun.input_sequence)
         query = (
             select(ToolRun)
-            .where(col(ToolRun.conversation_id) == row_id, col(ToolRun.input_sequence) == input_sequence)
-            .order_by(col(ToolRun.round), col(ToolRun.position))
+            .where(col(ToolRun.conversation_id) == row_id, inputs > after, inputs <= up_to)
+            .order_by(inputs, col(ToolRun.round), col(ToolRun.position))
         )
         async with self._reading() as session:
             rows = (await session.exec(query)).all()
-        return tuple(StoredRun(row.round, row.position, row.status, row.output or {}, row.name) for row in rows)
-
-    async def summary(self, row_id: int, *, up_to: int, amendments: int) -> Summary | None:
-        """Return the summary that reaches farthest without telling what lies behind ``up_to``."""
-        query = (
-            select(Summary)
-            .where(
-                col(Summary.conversation_id) == row_id,
-                col(Summary.up_to_sequence) <= up_to,
-                col(Summary.amendments) == amendments,
-            )
-            .order_by(col(Summary.up_to_sequence).desc())
-            .limit(1)
+        return tuple(
+            StoredRun(row.round, row.position, row.status, row.output or {}, row.name, row.input_sequence)
+            for row in rows
         )
+
+    async def summary(self, row_id: int, *, up_to: int | None = None) -> Summary | None:
+        """Return the summary that reaches farthest, or that does so without telling what lies behind ``up_to``."""
+        query = select(Summary).where(col(Summary.conversation_id) == row_id)
+        if up_to is not None:
+            query = query.where(col(Summary.up_to_sequence) <= up_to)
         async with self._reading() as session:
-            return (await session.exec(query)).first()
+            return (await session.exec(query.order_by(col(Summary.up_to_sequence).desc()).limit(1))).first()
 
     # --- what comes of conversations ---
 
@@ -234,6 +238,16 @@ class Storage:
         """Return hand-overs of which people have to be told now, the longest due first."""
         async with self._reading() as session:
             return [waiting_of(*row) for row in (await session.exec(waiting_query(now, limit))).all()]
+
+    async def told_lately(self, since: datetime) -> ToldLately:
+        """Return how much people were told of waiting customers after ``since``."""
+        async with self._reading() as session:
+            return told_lately_of((await session.exec(told_lately_query(since))).all())
+
+    async def waiting_together(self, now: datetime, *, emergencies: bool) -> int:
+        """Count the customers who wait and of whom people have to be told now, emergencies among them or not."""
+        async with self._reading() as session:
+            return int((await session.exec(waiting_together_query(now, emergencies=emergencies))).one())
 
     async def incidents_told(self, channel_names: Sequence[str]) -> dict[str, datetime]:
         """Return those of these channels of whose present incident people were told, each with when."""

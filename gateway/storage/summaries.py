@@ -22,6 +22,7 @@ class KeepSummary(OneByOne[bool]):
     """Where the summary that it continues ends; 0 for the first."""
     up_to_sequence: int
     amendments: int
+    """How often the transcript had been changed when it was read for this."""
     content: str
     model: str
     tokens_used: int
@@ -55,16 +56,12 @@ class KeepSummary(OneByOne[bool]):
 
 KEEP = statement(
     """
-    INSERT INTO summaries (conversation_id, up_to_sequence, amendments, content, model, tokens_used, created_at)
-    SELECT r.id, r.up_to_sequence, r.amendments, r.content, r.model, r.tokens_used, r.now
+    INSERT INTO summaries (conversation_id, up_to_sequence, content, model, tokens_used, created_at)
+    SELECT r.id, r.up_to_sequence, r.content, r.model, r.tokens_used, r.now
     FROM {r} JOIN chat_conversations AS c ON c.id = r.id AND c.amendments = r.amendments
     WHERE r.after_sequence = COALESCE((SELECT MAX(s.up_to_sequence) FROM summaries AS s
-        WHERE s.conversation_id = r.id AND s.amendments = r.amendments), 0)
-    ON CONFLICT (conversation_id, up_to_sequence) DO UPDATE SET amendments = excluded.amendments,
-        content = excluded.content, model = excluded.model, tokens_used = excluded.tokens_used,
-        created_at = excluded.created_at
-    WHERE summaries.amendments < excluded.amendments
-    RETURNING conversation_id, up_to_sequence
+        WHERE s.conversation_id = r.id), 0)
+    ON CONFLICT DO NOTHING RETURNING conversation_id, up_to_sequence
     """,
     id="int",
     after_sequence="int",
@@ -76,14 +73,12 @@ KEEP = statement(
     now="time",
 )
 
-# What was changed or taken back may not live on in an older summary. The one before the newest stays: a prompt whose
-# window has not moved yet is told by it.
+# The one before the newest stays: a prompt whose window has not moved yet is told by it.
 FORGET = statement(
     """
-    DELETE FROM summaries WHERE conversation_id IN (SELECT r.id FROM {r}) AND (
-        amendments < (SELECT c.amendments FROM chat_conversations AS c WHERE c.id = summaries.conversation_id)
-        OR (SELECT COUNT(*) FROM summaries AS s WHERE s.conversation_id = summaries.conversation_id
-            AND s.up_to_sequence > summaries.up_to_sequence) >= 2)
+    DELETE FROM summaries WHERE conversation_id IN (SELECT r.id FROM {r})
+    AND (SELECT COUNT(*) FROM summaries AS s WHERE s.conversation_id = summaries.conversation_id
+        AND s.up_to_sequence > summaries.up_to_sequence) >= 2
     """,
     id="int",
 )

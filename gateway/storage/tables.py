@@ -87,6 +87,12 @@ class Conversation(SQLModel, table=True):
             sqlite_where=text("mode = 'human'"),
             postgresql_where=text("mode = 'human'"),
         ),
+        Index(
+            "ix_chat_conversations_escalated_at",
+            "escalated_at",
+            sqlite_where=text("mode = 'waiting'"),
+            postgresql_where=text("mode = 'waiting'"),
+        ),
         Index("ix_chat_conversations_address", "channel_name", "address"),
     )
 
@@ -137,6 +143,8 @@ class Conversation(SQLModel, table=True):
     """When a person last took the conversation or wrote in it; the automatic return counts from here."""
     handoff_sequence: int = 0
     """The last message when it was last handed over or given back: what lies before is no reason to hand it over."""
+    window_start: int = 0
+    """The message behind which the window of the last prompt began: it never goes back."""
     amendments: int = 0
     """How often messages of the transcript were changed after they were stored; whoever remembers them looks here."""
 
@@ -252,6 +260,7 @@ class Delivery(SQLModel, table=True):
             postgresql_where=text(QUEUED),
         ),
         Index("ix_deliveries_recipient", "channel_name", "recipient"),
+        Index("ix_deliveries_conversation_id", "conversation_id"),
         Index(
             "ix_deliveries_open",
             "status",
@@ -330,6 +339,9 @@ class Installation(SQLModel, table=True):
     __tablename__: ClassVar[str] = "installation"
 
     id: str = Field(primary_key=True)
+    raster_slot_minutes: int | None = None
+    """The raster that the seats of appointments are in, as the configuration had it when they were last seated."""
+    raster_timezone: str | None = None
 
 
 class RejectedWebhook(SQLModel, table=True):

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from channels.base import Echo, Inbound, Note
-from gateway.storage import consent, identities
+from gateway.storage import consent, contacts, identities
 from gateway.storage.consent import UNSAID, Consent
 from gateway.storage.incoming import Incoming, ThreadKey, phone_in
 from gateway.storage.sql import Steps, statement
@@ -48,6 +48,11 @@ class Thread:
     def opted_out(self) -> bool:
         """Whether the customer wants no message at all."""
         return self.consent.opted_out
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the customer is to have answers: they want them, and nobody here has blocked them."""
+        return not (self.consent.opted_out or self.consent.blocked)
 
     @property
     def has_waiting(self) -> bool:
@@ -91,32 +96,7 @@ LOCK = statement(
     thread_key="text",
 )
 
-MAKE_ADDRESSES = statement(
-    """
-    INSERT INTO addresses (channel_name, address)
-    SELECT r.channel_name, r.address FROM {r} WHERE TRUE ORDER BY r.channel_name, r.address
-    ON CONFLICT DO NOTHING RETURNING id, channel_name, address
-    """,
-    channel_name="text",
-    address="text",
-)
-
-MAKE_CONTACTS = statement(
-    """
-    INSERT INTO contacts (contact_id, name, created_at) SELECT r.contact_id, r.name, r.created_at FROM {r}
-    RETURNING id, contact_id
-    """,
-    contact_id="text",
-    name="text",
-    created_at="time",
-)
-
-LINK_ADDRESSES = statement(
-    "UPDATE addresses AS a SET contact_id = r.contact_id FROM {r} WHERE a.id = r.address_id",
-    address_id="int",
-    contact_id="int",
-)
-
+# Whoever has a lasting id beside the address is known by that: the address alone joins them with nobody's contact.
 MAKE_CONVERSATIONS = statement(
     """
     INSERT INTO chat_conversations (conversation_id, channel, channel_name, thread_key, address, account, contact_id,
@@ -124,10 +104,12 @@ MAKE_CONVERSATIONS = statement(
         user_messages, bot_messages, escalated, converted_to_lead, converted_to_appointment, answered_sequence,
         last_user_sequence, coalesce_ms, fence, turn_attempts, amendments)
     SELECT r.conversation_id, r.channel, r.channel_name, r.thread_key, r.address, r.account,
-        (SELECT a.contact_id FROM addresses AS a WHERE a.channel_name = r.channel_name AND a.address = r.address),
+        (SELECT a.contact_id FROM addresses AS a WHERE a.channel_name = r.channel_name AND a.address = r.address
+            AND (r.identity IS NULL OR r.identity = r.address)),
         r.user_name, r.user_phone, r.user_email, r.identity, r.created_at, r.created_at, TRUE, 'bot', 0, 0, 0,
         FALSE, FALSE, FALSE, 0, 0, 0, 0, 0, 0
     FROM {r} WHERE TRUE ORDER BY r.channel_name, r.thread_key ON CONFLICT DO NOTHING
+    RETURNING id, channel_name, address, identity, user_name, created_at
     """,
     conversation_id="text",
     channel="text",
@@ -242,34 +224,11 @@ def _make(missing: Mapping[ThreadKey, tuple[Incoming, datetime]]) -> Steps[None]
     if not missing:
         return
     records = [_new_conversation(incoming, created_at) for incoming, created_at in missing.values()]
-    unique = {(record["channel_name"], record["address"]): record for record in records}
-    yield from make_contacts(list(unique.values()))
-    yield MAKE_CONVERSATIONS, records
-
-
-def make_contacts(records: Sequence[Mapping[str, Any]]) -> Steps[None]:
-    """Make addresses that nobody has written from yet, each with a contact of its own.
-
-    The address comes first: of two processes that meet a stranger at once, only the one whose row it is goes on to
-    make the contact. Records have channel_name, address, user_name and created_at.
-    """
-    addresses = yield MAKE_ADDRESSES, [{"channel_name": r["channel_name"], "address": r["address"]} for r in records]
-    by_address = {(r["channel_name"], r["address"]): r for r in records}
-    made = {str(uuid.uuid4()): row for row in addresses}
-    if not made:
-        return
-    contacts = yield (
-        MAKE_CONTACTS,
-        [
-            {
-                "contact_id": contact_id,
-                "name": by_address[row["channel_name"], row["address"]]["user_name"],
-                "created_at": by_address[row["channel_name"], row["address"]]["created_at"],
-            }
-            for contact_id, row in made.items()
-        ],
-    )
-    yield LINK_ADDRESSES, [{"address_id": made[c["contact_id"]]["id"], "contact_id": c["id"]} for c in contacts]
+    unique = {(r["channel_name"], r["address"]): r for r in records if not contacts.has_lasting_id(r)}
+    if unique:
+        yield from contacts.make_contacts(list(unique.values()))
+    made = yield MAKE_CONVERSATIONS, records
+    yield from contacts.introduce([row for row in made if contacts.has_lasting_id(row)])
 
 
 def _new_conversation(incoming: Incoming, created_at: datetime) -> dict[str, Any]:

@@ -66,7 +66,7 @@ class Claim:
     fence: int
     attempts: int
     has_rounds: bool
-    """Whether an earlier try of this turn has journalled rounds."""
+    """Whether an earlier try, of this turn or of one for some of its messages, has journalled rounds."""
     fallback_at: datetime | None
     lease_expires_at: datetime
     contact_id: int | None
@@ -75,6 +75,8 @@ class Claim:
     user_phone: str | None
     mode: str
     converted_to_appointment: bool
+    window_start: int
+    """The message behind which the last prompt's window began."""
     handoff_sequence: int
     """What lies up to here is no reason to hand the conversation over: it was handed over, or given back, since."""
     amendments: int
@@ -132,7 +134,7 @@ CLAIMED = """
     {c.}id, {c.}conversation_id, {c.}channel, {c.}channel_name, {c.}user_name, {c.}address, {c.}total_messages,
     {c.}answered_sequence, {c.}input_sequence, {c.}fence, {c.}turn_attempts, {c.}fallback_at, {c.}lease_expires_at,
     {c.}amendments, {c.}contact_id, {c.}lead_id, {c.}user_email, {c.}user_phone, {c.}mode, {c.}converted_to_appointment,
-    {c.}handoff_sequence
+    {c.}handoff_sequence, {c.}window_start
 """
 
 CLAIM = statement(
@@ -173,10 +175,11 @@ ATTACHMENTS = statement(
 ROUNDS = statement(
     """
     SELECT DISTINCT t.conversation_id AS id FROM turn_rounds AS t
-    JOIN {r} ON t.conversation_id = r.id AND t.input_sequence = r.input_sequence
+    JOIN {r} ON t.conversation_id = r.id AND t.input_sequence > r.after AND t.input_sequence <= r.up_to
     """,
     id="int",
-    input_sequence="int",
+    after="int",
+    up_to="int",
 )
 
 
@@ -184,13 +187,11 @@ def load_claims(rows: Sequence[Mapping[str, Any]]) -> Steps[list[Claim]]:
     """Read what claimed conversations have to answer."""
     if not rows:
         return []
-    messages = yield (
-        INPUT_MESSAGES,
-        [{"id": r["id"], "after": r["answered_sequence"], "up_to": r["input_sequence"]} for r in rows],
-    )
+    inputs = [{"id": r["id"], "after": r["answered_sequence"], "up_to": r["input_sequence"]} for r in rows]
+    messages = yield INPUT_MESSAGES, inputs
     with_files = [{"message_id": message["id"]} for message in messages if message["has_attachments"]]
     files = (yield ATTACHMENTS, with_files) if with_files else []
-    begun = yield ROUNDS, [{"id": r["id"], "input_sequence": r["input_sequence"]} for r in rows]
+    begun = yield ROUNDS, inputs
     with_rounds = {row["id"] for row in begun}
     by_conversation: dict[int, list[StoredMessage]] = {}
     for message in messages:
@@ -239,6 +240,7 @@ def _claim(row: Mapping[str, Any], messages: Sequence[StoredMessage], *, has_rou
         mode=row["mode"],
         converted_to_appointment=bool(row["converted_to_appointment"]),
         handoff_sequence=row["handoff_sequence"],
+        window_start=row["window_start"],
         amendments=row["amendments"],
         messages=tuple(messages),
     )

@@ -6,6 +6,7 @@ at what was said since the conversation was last handed over or given back.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -23,7 +24,11 @@ GRAVITY = (
 ANGRY_MESSAGES = 2
 """Of the customer's last few: one angry word is a mood, two are a complaint."""
 RECENT_MESSAGES = 6
+HEARD_MESSAGES = 12
+"""Of those that wait together: the newest. Hundreds in one burst would hold up everybody else."""
 UNANSWERED_ROUNDS = 3
+COMPARED_MESSAGES = 3
+"""Of a round, the newest, to see whether the customer asks the same again."""
 FAILED_TOOLS = 2
 
 
@@ -48,6 +53,7 @@ class Heard:
 
 def hear(texts: Sequence[str], earlier: Sequence[Said]) -> Heard:
     """Decide by what the customer writes now, and by what they have written before."""
+    texts = texts[-HEARD_MESSAGES:]
     found = [match for match in map(reason_in, texts) if match is not None]
     said = [*(entry.content for entry in earlier if entry.role == "user"), *texts]
     language = next((match.language for match in found), None) or language_of(" ".join(texts))
@@ -62,7 +68,8 @@ def judge(answer: str, texts: Sequence[str], earlier: Sequence[Said], *, failed_
     wishes = []
     if failed_tools >= FAILED_TOOLS:
         wishes.append(Handover(Reason.AI_CONFIDENCE_LOW, "rule:failed_tools"))
-    if _unanswered_rounds([*_rounds(earlier), (tuple(texts), answer)]) >= UNANSWERED_ROUNDS:
+    asked = tuple(texts[-COMPARED_MESSAGES:])
+    if _unanswered_rounds([*_rounds(earlier), (asked, answer)]) >= UNANSWERED_ROUNDS:
         wishes.append(Handover(Reason.COMPLEX_QUESTION, "rule:unanswered"))
     return gravest(wishes)
 
@@ -80,15 +87,16 @@ Round = tuple[tuple[str, ...], str]
 def _rounds(entries: Sequence[Said]) -> list[Round]:
     """Cut a transcript into rounds; a person's answer ends the row, whatever was open before it."""
     rounds: list[Round] = []
-    asked: list[str] = []
+    asked: deque[str] = deque(maxlen=COMPARED_MESSAGES)
     for entry in entries:
         if entry.role == "user":
             asked.append(entry.content)
         elif entry.role == "assistant":
             rounds.append((tuple(asked), entry.content))
-            asked = []
+            asked.clear()
         elif entry.role == "agent":
-            rounds, asked = [], []
+            rounds = []
+            asked.clear()
     return rounds
 
 
@@ -98,8 +106,7 @@ def _unanswered_rounds(rounds: Sequence[Round]) -> int:
     for place in range(len(rounds) - 1, -1, -1):
         asked, answer = rounds[place]
         before = rounds[place - 1][0] if place else ()
-        again = any(repeats(text, earlier) for text in asked for earlier in before)
-        if not (again or admits_not_knowing(answer)):
+        if not (admits_not_knowing(answer) or any(repeats(text, other) for text in asked for other in before)):
             break
         count += 1
     return count

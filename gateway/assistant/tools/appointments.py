@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -10,7 +10,7 @@ from pydantic import Field
 
 from gateway.assistant.tools.availability import REASONS, Diary, read_day, read_time
 from gateway.assistant.tools.base import Acts, Arguments, Call, Tool, ToolRefused
-from gateway.assistant.tools.contacts import clean_email, clean_phone, own_phone, region_of
+from gateway.assistant.tools.contacts import own_phone, region_of, told_email, told_phone
 from gateway.config import BusinessConfig
 from gateway.schedule import Slot
 from gateway.storage import Appointment, Book, Booking, Cancel, Move, Storage, Visit
@@ -18,6 +18,10 @@ from gateway.storage import Appointment, Book, Booking, Cancel, Move, Storage, V
 _DATE = "The day, as YYYY-MM-DD. Work it out from today's date in your notes."
 _TIME = "The time, as HH:MM on the 24-hour clock."
 _WHICH = "Which of the customer's own appointments, by its number in your notes; null where they have only one."
+
+
+MAX_OPEN = 5
+"""Appointments that one customer may hold through the bot; what a person books is not counted against them here."""
 
 
 class BookArguments(Arguments):
@@ -41,17 +45,16 @@ class Desk:
         self.business = business
         self._storage = storage
 
-    async def booking(self, day: date, time: str, minutes: int, call: Call, *, own: bool = False) -> Booking:
-        """Return the time as it can be booked; whether a seat is left is decided by the commit.
+    async def booking(self, day: date, time: str, minutes: int, call: Call) -> Booking:
+        """Return the time as it can be booked.
 
-        ``own`` leaves it to the commit also whether the cells are full: they may be the appointment's own.
+        Whether a seat is left is for the commit alone to say: it knows which ones are the customer's own.
 
         Raises:
             ToolRefused: it cannot.
         """
         schedule = self.diary.schedule
-        occupied = {} if own else await self.diary.occupied(day, 1, minutes)
-        reason = schedule.unbookable(day, time, minutes, occupied, call.now)
+        reason = schedule.unbookable(day, time, minutes, {}, call.now)
         slot = schedule.slot(day, time, minutes)
         if reason is not None or slot is None:
             raise await self.refusal(REASONS[reason] if reason else "no such time", day, time, minutes, call)
@@ -63,9 +66,28 @@ class Desk:
         message = "Nothing was changed. Offer the alternatives, and call this again with what the customer chooses."
         return ToolRefused("not_available", message, status="unbookable", reason=reason, alternatives=others)
 
+    async def refuse_another(self, call: Call) -> None:
+        """Return where the customer may book one more.
+
+        Raises:
+            ToolRefused: they hold enough: somebody who plays with the bot must not fill the diary.
+        """
+        held = await self.upcoming(call)
+        if len(held) >= MAX_OPEN:
+            message = "This customer holds as many appointments as the bot may book. Offer that a person books more."
+            raise ToolRefused("too_many_appointments", message, appointments=[shown(each) for each in held])
+
+    async def upcoming(self, call: Call) -> Sequence[Appointment]:
+        """Return what the customer has booked."""
+        customer = call.customer
+        return await self._storage.appointments(
+            since=call.now, conversation=(customer.id, customer.contact_id), status="booked", limit=20
+        )
+
     def _booked(self, slot: Slot) -> Booking:
         cells = tuple((str(cell.day), cell.number) for cell in self.diary.schedule.cells(slot.starts_at, slot.minutes))
-        return Booking(slot.starts_at, slot.minutes, str(slot.day), slot.time, cells, self.diary.capacity)
+        raster = (self.business.slot_minutes, self.business.timezone)
+        return Booking(slot.starts_at, slot.minutes, str(slot.day), slot.time, cells, self.diary.capacity, raster)
 
     async def own(self, call: Call, appointment_id: int | None) -> Appointment:
         """Return the customer's appointment that is meant.
@@ -73,10 +95,7 @@ class Desk:
         Raises:
             ToolRefused: they have none, or several and none is named, or the named one is not theirs.
         """
-        customer = call.customer
-        booked = await self._storage.appointments(
-            since=call.now, conversation=(customer.id, customer.contact_id), status="booked", limit=20
-        )
+        booked = await self.upcoming(call)
         listed = [shown(appointment) for appointment in booked]
         if not booked:
             raise ToolRefused("no_appointment", "This customer has no appointment booked here. Tell them so.")
@@ -104,7 +123,7 @@ class ScheduleAppointment(Tool):
     """Book an appointment for this customer. Call it only when the customer has agreed to the day and the time.
 
     It is booked only where the answer's status is "booked" or "already_booked"; anything else means that nothing was
-    booked.
+    booked. "other_service_booked" means that the customer has another service booked at that time: ask what they want.
     """
 
     name = "schedule_appointment"
@@ -123,13 +142,15 @@ class ScheduleAppointment(Tool):
             raise ToolRefused(
                 "service_needed", "Ask which service it is for: they take different times.", services=names
             )
+        await desk.refuse_another(call)
         service = service or next(iter(desk.business.services), None)
         minutes = desk.diary.schedule.minutes_for(service)
         booking = await self._desk.booking(day, time, minutes, call)
         visit = self._visit(arguments, call, service.name if service else None)
         output = await call.commit(Book(booking, visit, call.now))
-        if output["status"] == "taken":  # somebody was faster
-            return {**output, "alternatives": await desk.diary.alternatives(day, time, minutes, call.now)}
+        if output["status"] == "taken":
+            others = await desk.diary.alternatives(day, time, minutes, call.now)
+            return {**output, "reason": "taken", "alternatives": others}
         return output
 
     def _visit(self, arguments: BookArguments, call: Call, service: str | None) -> Visit:
@@ -137,8 +158,8 @@ class ScheduleAppointment(Tool):
         return Visit(
             service=service,
             name=arguments.name or call.customer.name,
-            phone=clean_phone(arguments.phone, region) or own_phone(call.customer),
-            email=clean_email(arguments.email) or call.customer.email,
+            phone=told_phone(arguments.phone, region) or own_phone(call.customer),
+            email=told_email(arguments.email) or call.customer.email,
             address=arguments.address,
             notes=arguments.notes,
         )
@@ -169,11 +190,11 @@ class RescheduleAppointment(Tool):
         """Move it."""
         day, time = read_day(arguments.date), read_time(arguments.time)
         found = await self._desk.own(call, arguments.appointment_id)
-        booking = await self._desk.booking(day, time, found.minutes, call, own=True)
+        booking = await self._desk.booking(day, time, found.minutes, call)
         output = await call.commit(Move(found.id or 0, booking, call.now))
         if output["status"] == "taken":
             others = await self._desk.diary.alternatives(day, time, found.minutes, call.now)
-            return {**output, "alternatives": others, "still": shown(found)}
+            return {**output, "reason": "taken", "alternatives": others, "still": shown(found)}
         return output
 
 

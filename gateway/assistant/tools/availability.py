@@ -77,6 +77,28 @@ class Diary:
         slots = self.schedule.nearest(day, time, minutes, occupied, now, limit=ALTERNATIVES, days=LOOK_DAYS)
         return told(slots)
 
+    async def look_up(
+        self, day: date, time: str | None, service: ServiceConfig | None, now: datetime
+    ) -> Mapping[str, Any]:
+        """Return what is free on a day, whether a time is and if not why, and the nearest alternatives."""
+        minutes = self.schedule.minutes_for(service)
+        occupied = await self.occupied(day, 1, minutes)
+        free = self.schedule.free(day, minutes, occupied, now)
+        reason = time and self.schedule.unbookable(day, time, minutes, occupied, now)
+        closed = self.schedule.refuses_day(day, now)
+        wanted = not free or bool(reason)
+        return {
+            "date": str(day),
+            "weekday": f"{day:%A}",
+            "service": service and service.name,
+            "minutes": minutes,
+            "closed": closed and REASONS[closed],
+            "open": ", ".join(map(str, self.open_on(day))) or None,
+            "free": [slot.time for slot in free],
+            "asked": time and {"time": time, "free": reason is None, "reason": reason and REASONS[reason]},
+            "alternatives": await self.alternatives(day, time, minutes, now) if wanted else [],
+        }
+
 
 def told(slots: Sequence[Slot]) -> list[dict[str, str]]:
     """Say times as an output does."""
@@ -129,23 +151,6 @@ class CheckAvailability(Tool):
 
     async def run(self, arguments: AvailabilityArguments, call: Call) -> Mapping[str, Any]:
         """Look it up."""
-        day, diary = read_day(arguments.date), self._diary
+        day = read_day(arguments.date)
         time = read_time(arguments.time) if arguments.time else None
-        service = diary.service(arguments.service)
-        minutes = diary.schedule.minutes_for(service)
-        occupied = await diary.occupied(day, 1, minutes)
-        free = diary.schedule.free(day, minutes, occupied, call.now)
-        reason = time and diary.schedule.unbookable(day, time, minutes, occupied, call.now)
-        closed = diary.schedule.refuses_day(day, call.now)
-        wanted = not free or bool(reason)
-        return {
-            "date": str(day),
-            "weekday": f"{day:%A}",
-            "service": service and service.name,
-            "minutes": minutes,
-            "closed": closed and REASONS[closed],
-            "open": ", ".join(map(str, diary.open_on(day))) or None,
-            "free": [slot.time for slot in free],
-            "asked": time and {"time": time, "free": reason is None, "reason": reason and REASONS[reason]},
-            "alternatives": await diary.alternatives(day, time, minutes, call.now) if wanted else [],
-        }
+        return await self._diary.look_up(day, time, self._diary.service(arguments.service), call.now)

@@ -50,6 +50,8 @@ class Customer:
     name: str | None
     phone: str | None
     email: str | None
+    has_lead: bool = False
+    """Whether there is a lead of theirs, so that anything that they tell can go into it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.assistant.tools.base import Customer
+from gateway.assistant.tools.base import Customer, ToolRefused
 
 
 def region_of(phone: str | None) -> str | None:
@@ -31,7 +31,9 @@ def clean_phone(text: str | None, region: str | None) -> str | None:
         number = phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException:
         return None
-    if not phonenumbers.is_possible_number(number):
+    # A number that can be dialled only in its own town would get a country code in front that leads elsewhere.
+    possible = phonenumbers.is_possible_number_with_reason(number)
+    if possible != phonenumbers.ValidationResult.IS_POSSIBLE:
         return None
     return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
 
@@ -46,6 +48,30 @@ def clean_email(text: str | None) -> str | None:
         return validate_email(text.strip(), check_deliverability=False, test_environment=True).normalized
     except EmailNotValidError:
         return None
+
+
+def told_phone(text: str | None, region: str | None) -> str | None:
+    """Return the number that a customer has told, or None where they told none.
+
+    Raises:
+        ToolRefused: it is no number.
+    """
+    phone = clean_phone(text, region)
+    if text and phone is None:
+        raise ToolRefused("invalid_phone", "This is no phone number. Ask for it again, with its country code.")
+    return phone
+
+
+def told_email(text: str | None) -> str | None:
+    """Return the e-mail address that a customer has told, or None where they told none.
+
+    Raises:
+        ToolRefused: it is no address.
+    """
+    email = clean_email(text)
+    if text and email is None:
+        raise ToolRefused("invalid_email", "This is no e-mail address. Ask for it again.")
+    return email
 
 
 def own_phone(customer: Customer) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from gateway.assistant.tools.base import Acts, Arguments, Call, Tool, ToolRefused
-from gateway.assistant.tools.contacts import clean_email, clean_phone, own_phone, region_of
+from gateway.assistant.tools.contacts import own_phone, region_of, told_email, told_phone
 from gateway.config import BusinessConfig
 from gateway.storage import LeadFacts, SaveLead
 
@@ -39,14 +39,11 @@ class CreateLead(Tool):
 
     async def run(self, arguments: LeadArguments, call: Call) -> Mapping[str, Any]:
         """Keep it."""
-        phone, email = clean_phone(arguments.phone, region_of(self._own_number)), clean_email(arguments.email)
-        if arguments.phone and phone is None:
-            raise ToolRefused("invalid_phone", "This is no phone number. Ask for it again, with its country code.")
-        if arguments.email and email is None:
-            raise ToolRefused("invalid_email", "This is no e-mail address. Ask for it again.")
+        phone, email = told_phone(arguments.phone, region_of(self._own_number)), told_email(arguments.email)
         facts = LeadFacts(arguments.name, phone, email, arguments.address, arguments.notes)
         customer = call.customer
         known = LeadFacts(name=customer.name, phone=own_phone(customer), email=customer.email)
-        if not any((facts.name, phone, email, facts.address, known.name, known.phone, known.email)):
+        told = (facts.name, phone, email, facts.address, known.name, known.phone, known.email)
+        if not customer.has_lead and not any(told):
             raise ToolRefused("nothing_to_keep", "Ask for a name and for a way to be reached first.")
         return await call.commit(SaveLead(facts, customer.channel, call.now, known))

@@ -7,23 +7,19 @@ import json
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 import structlog
 from pydantic import ValidationError
 
 from gateway.assistant.model import ToolCall, ToolOutput, ToolSpec
-from gateway.assistant.tools.base import Acts, Arguments, Call, Customer, Tool, ToolRefused
-from gateway.assistant.tools.escalation import NAME as ESCALATE
+from gateway.assistant.tools.base import Acts, Arguments, Call, Tool, ToolRefused
+from gateway.assistant.tools.turn_run import UNKNOWN, TurnRun, canonical
 from gateway.clock import Clock
 from gateway.metrics import Metrics
 from gateway.storage import (
-    Claim,
     Effect,
     Fenced,
-    Handover,
     KeepToolResults,
     RunEffect,
     Storage,
@@ -43,47 +39,11 @@ MAX_COMPLAINTS = 10
 """About one call's arguments: a model that makes up a thousand of them would be told a thousand times."""
 MAX_PLACE = 100
 """Characters of where a complaint points, which may be a name of the model's own."""
+NOBODY_KNOWS = {
+    "error": UNKNOWN,
+    "message": "It was interrupted: nobody knows whether it happened. Say that a person will check. Do not try again.",
+}
 _KEYS = uuid.UUID("5f0a2a52-9c55-4a6d-8a57-5f3f7a0c1d0e")
-
-
-@dataclass(slots=True)
-class TurnRun:
-    """One try of a turn: what it runs for, what an earlier try has journalled, and what its tools have given."""
-
-    claim: Claim
-    now: datetime
-    known: Mapping[tuple[int, int], StoredRun] = field(default_factory=dict)
-    """By round and position."""
-    done: list[tuple[ToolCall, StoredRun]] = field(default_factory=list)
-    """In the order in which they were called."""
-
-    @property
-    def failures(self) -> int:
-        """How many calls failed of tools that have not succeeded since."""
-        open_: dict[str, int] = {}
-        for call, run in self.done:
-            open_[call.name] = open_.get(call.name, 0) + 1 if run.status == "failed" else 0
-        return sum(open_.values())
-
-    @property
-    def handover(self) -> Handover | None:
-        """Why the model wants a person, if it does."""
-        asked = [run.output for _, run in self.done if run.name == ESCALATE and "reason" in run.output]
-        return Handover(asked[-1]["reason"], "model", asked[-1]["summary"]) if asked else None
-
-    @property
-    def customer(self) -> Customer:
-        """Who the turn is for."""
-        claim = self.claim
-        return Customer(
-            claim.id,
-            claim.contact_id,
-            claim.conversation_id,
-            claim.channel,
-            claim.user_name,
-            claim.user_phone,
-            claim.user_email,
-        )
 
 
 class Toolbox:
@@ -97,46 +57,52 @@ class Toolbox:
         self.specs: tuple[ToolSpec, ...] = tuple(tool.spec() for tool in tools)
         """In the same order and the same bytes for every call: they stand in the prefix cache."""
 
-    async def run(self, turn: TurnRun, round_: int, calls: Sequence[ToolCall]) -> tuple[ToolOutput, ...]:
+    async def run(
+        self, turn: TurnRun, round_: int, calls: Sequence[ToolCall], *, input_sequence: int | None = None
+    ) -> tuple[ToolOutput, ...]:
         """Answer every call of a journalled round, in order: what reads side by side, what acts one by one.
+
+        ``input_sequence`` is the one that the round was journalled under, where that is not the turn's own.
 
         Raises:
             Fenced: the turn was taken away meanwhile.
             StorageUnavailable: the database is away; the journal tells the next try where to go on.
         """
-        places = [self._place(turn, round_, position, call) for position, call in enumerate(calls)]
-        runs: dict[int, StoredRun] = {
-            p: turn.known[round_, p] for p in range(len(calls)) if self._is_settled(turn, round_, p)
-        }
+        of = turn.claim.input_sequence if input_sequence is None else input_sequence
+        places = [self._place(turn, of, round_, position, call) for position, call in enumerate(calls)]
+        runs = {place.position: run for place in places if (run := self._settled(turn, place)) is not None}
         open_ = [place for place in places if place.position not in runs]
-        reading = [place for place in open_ if self._acts(place) is Acts.NOWHERE]
-        results = list(await asyncio.gather(*(self._attempt(turn, place) for place in reading)))
-        acting = [place for place in open_ if place not in reading]
-        results += [await self._act(turn, place, places[: place.position]) for place in acting]
-        if results:
-            for run in await self._keep(results):
-                runs[run.position] = run
-        for position, call in enumerate(calls):
-            turn.done.append((call, runs[position]))
+        reading = [place for place in open_ if not place.acts]
+        results = await self._side_by_side(turn, reading)
+        for run in await self._keep(results) if results else ():
+            runs[run.position] = run
+        for place in open_:
+            if place.acts:  # kept at once: what a later call meets must not cast doubt on this one
+                [runs[place.position]] = await self._keep([await self._act(turn, place, places[: place.position])])
+        turn.note([(call, runs[position]) for position, call in enumerate(calls)])
         return tuple(ToolOutput(call.call_id, _shown(runs[n].output)) for n, call in enumerate(calls))
 
     # --- which, and whether ---
 
+    def _place(self, turn: TurnRun, of: int, round_: int, position: int, call: ToolCall) -> ToolPlace:
+        tool = self._tools.get(call.name)
+        acts = tool is not None and tool.acts is not Acts.NOWHERE and position < MAX_CALLS
+        return ToolPlace(turn.claim.id, turn.claim.fence, of, round_, position, call.name, call.arguments, acts)
+
     @staticmethod
-    def _place(turn: TurnRun, round_: int, position: int, call: ToolCall) -> ToolPlace:
-        claim = turn.claim
-        return ToolPlace(claim.id, claim.fence, claim.input_sequence, round_, position, call.name, call.arguments)
-
-    def _is_settled(self, turn: TurnRun, round_: int, position: int) -> bool:
-        known = turn.known.get((round_, position))
-        return known is not None and known.status != "started"
-
-    def _acts(self, place: ToolPlace) -> Acts:
-        """Tell how a call acts; what is not run at all acts nowhere."""
-        tool = self._tools.get(place.name)
-        return tool.acts if tool is not None and place.position < MAX_CALLS else Acts.NOWHERE
+    def _settled(turn: TurnRun, place: ToolPlace) -> StoredRun | None:
+        known = _known(turn, place)
+        return known if known is not None and known.status != "started" else None
 
     # --- running one ---
+
+    async def _side_by_side(self, turn: TurnRun, places: Sequence[ToolPlace]) -> list[ToolResult]:
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._attempt(turn, place)) for place in places]
+        except ExceptionGroup as failed:  # the database is away: for all of them alike
+            raise failed.exceptions[0] from failed
+        return [task.result() for task in tasks]
 
     async def _act(self, turn: TurnRun, place: ToolPlace, before: Sequence[ToolPlace]) -> ToolResult:
         """Run what acts, noting first that it begins where nobody could tell afterwards what it did."""
@@ -144,15 +110,15 @@ class Toolbox:
             message = "The same call of this round was made once."
             return self._settle(place, "done", {"error": "duplicate_call", "message": message})
         tool = self._tools[place.name]
-        if tool.acts is Acts.ELSEWHERE:
-            begun = turn.known.get((place.round, place.position))
-            if begun is not None and not tool.resumable:
-                message = (
-                    "It was interrupted; whether it happened is not known. Tell the customer that a person checks."
-                )
-                return self._settle(place, "failed", {"error": "unknown_outcome", "message": message})
-            await self._keep([ToolResult(place, "started", {}, 0)])
-        return await self._attempt(turn, place)
+        if tool.acts is Acts.HERE:
+            return await self._attempt(turn, place)
+        begun = _known(turn, place) is not None or turn.is_unknown(place.name, place.arguments)
+        if begun and not tool.resumable:
+            return self._settle(place, "failed", NOBODY_KNOWS)
+        await self._keep([ToolResult(place, "started", {}, 0)])
+        result = await self._attempt(turn, place)
+        is_unknown = result.output.get("error") in ("timeout", "tool_failed")  # it may have happened all the same
+        return ToolResult(place, "failed", NOBODY_KNOWS, result.duration_ms) if is_unknown else result
 
     async def _attempt(self, turn: TurnRun, place: ToolPlace) -> ToolResult:
         started = time.monotonic()
@@ -190,15 +156,16 @@ class Toolbox:
 
     def _call(self, turn: TurnRun, place: ToolPlace) -> Call:
         async def commit(effect: Effect) -> Mapping[str, Any]:
-            if self._acts(place) is not Acts.HERE:  # its record would be taken for one of something else
+            if self._tools[place.name].acts is not Acts.HERE:  # its record would be taken for one of something else
                 raise RuntimeError(f"{place.name} commits: it has to say acts = Acts.HERE")
             run = await self._storage.run(RunEffect(place, effect, self._clock()))
             if run is None:
                 raise Fenced
             return run.output
 
-        claim = turn.claim
-        key = uuid.uuid5(_KEYS, f"{claim.conversation_id}:{claim.input_sequence}:{place.round}:{place.position}")
+        # By what is asked and since when, not by the round: a call that is tried again stands in another one.
+        claim, asked = turn.claim, canonical(place.arguments)
+        key = uuid.uuid5(_KEYS, f"{claim.conversation_id}:{claim.answered_sequence}:{place.name}:{asked}")
         return Call(turn.customer, turn.now, str(key), commit)
 
     async def _keep(self, results: Sequence[ToolResult]) -> tuple[StoredRun, ...]:
@@ -207,6 +174,10 @@ class Toolbox:
         if kept is None:
             raise Fenced
         return kept
+
+
+def _known(turn: TurnRun, place: ToolPlace) -> StoredRun | None:
+    return turn.known.get((place.input_sequence, place.round, place.position))
 
 
 async def _said(tool: Tool, arguments: Arguments, call: Call) -> Mapping[str, Any]:

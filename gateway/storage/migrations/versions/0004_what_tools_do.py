@@ -17,7 +17,11 @@ JSON = sa.JSON().with_variant(postgresql.JSONB(astext_type=sa.Text()), "postgres
 
 # A table that exists may hold rows: what is new and must not be NULL has a default for them.
 NEW: dict[str, list[tuple[str, Any, Any]]] = {
-    "chat_conversations": [("handled_at", UTCDateTime(), None), ("handoff_sequence", sa.Integer(), "0")],
+    "chat_conversations": [
+        ("handled_at", UTCDateTime(), None),
+        ("handoff_sequence", sa.Integer(), "0"),
+        ("window_start", sa.Integer(), "0"),
+    ],
     "leads": [("updated_at", UTCDateTime(), None)],
     "appointments": [
         ("minutes", sa.Integer(), "60"),
@@ -26,6 +30,7 @@ NEW: dict[str, list[tuple[str, Any, Any]]] = {
         ("updated_at", UTCDateTime(), None),
         ("revision", sa.Integer(), "0"),
     ],
+    "installation": [("raster_slot_minutes", sa.Integer(), None), ("raster_timezone", AutoString(), None)],
 }
 
 
@@ -37,6 +42,7 @@ def upgrade() -> None:
     _create_escalations()
     _create_notices()
     _index("ix_chat_conversations_handled_at", "chat_conversations", ["handled_at"], "mode = 'human'")
+    _index("ix_chat_conversations_escalated_at", "chat_conversations", ["escalated_at"], "mode = 'waiting'")
     _index("ix_escalations_notify_at", "escalations", ["notify_at"], "notify_at IS NOT NULL")
     _index("ix_notices_next_attempt_at", "notices", ["next_attempt_at"], "status = 'queued'")
     booked = ["conversation_id", "starts_at"]
@@ -76,6 +82,7 @@ def _create_journal() -> None:
         _number("position"),
         sa.Column("name", AutoString(), nullable=False),
         sa.Column("arguments", sa.Text(), nullable=False),
+        sa.Column("acts", sa.Boolean(), nullable=False),
         sa.Column("status", AutoString(), nullable=False),
         sa.Column("output", JSON, nullable=True),
         sa.Column("duration_ms", sa.Integer(), nullable=True),
@@ -88,7 +95,6 @@ def _create_journal() -> None:
         "summaries",
         _conversation(),
         _number("up_to_sequence"),
-        sa.Column("amendments", sa.Integer(), nullable=False),
         sa.Column("content", sa.Text(), nullable=False),
         sa.Column("model", AutoString(), nullable=True),
         sa.Column("tokens_used", sa.Integer(), nullable=True),
@@ -139,6 +145,7 @@ def _create_notices() -> None:
         sa.CheckConstraint("status IN ('queued', 'sent', 'failed')", name=op.f("ck_notices_status")),
     )
     op.create_index(op.f("ix_notices_conversation_id"), "notices", ["conversation_id"])
+    op.create_index("ix_notices_created_at", "notices", ["created_at"])
 
 
 def downgrade() -> None:
@@ -148,6 +155,7 @@ def downgrade() -> None:
     op.create_index("ix_leads_contact_id", "leads", ["contact_id"])
     op.drop_index("ix_appointments_starts_at", "appointments")
     op.drop_index("uq_appointments_conversation_id_starts_at", "appointments")
+    op.drop_index("ix_chat_conversations_escalated_at", "chat_conversations")
     op.drop_index("ix_chat_conversations_handled_at", "chat_conversations")
     for table in ("notices", "escalations", "summaries", "tool_runs"):
         op.drop_table(table)

@@ -104,9 +104,11 @@ def upgrade() -> None:
     op.add_column("chat_conversations", sa.Column("rating", sa.Integer(), nullable=True))
     op.add_column("chat_conversations", sa.Column("rating_comment", sa.Text(), nullable=True))
     op.add_column("chat_conversations", sa.Column("rated_at", UTCDateTime(), nullable=True))
+    op.create_index("ix_deliveries_conversation_id", "deliveries", ["conversation_id"])
 
 
 def downgrade() -> None:
+    op.drop_index("ix_deliveries_conversation_id", "deliveries")
     for name in ("rated_at", "rating_comment", "rating", "closed_at"):
         op.drop_column("chat_conversations", name)
     op.drop_column("addresses", "blocked_at")
