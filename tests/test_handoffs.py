@@ -21,6 +21,7 @@ from gateway.handoffs import Handoffs, worker
 from gateway.handoffs.incidents import SAME, UNWELL
 from gateway.metrics import Metrics
 from gateway.storage import (
+    Accept,
     BeginDirectTurn,
     Close,
     Compose,
@@ -66,17 +67,24 @@ class Time:
         return self.now
 
 
-def desk(storage: Storage, clock: Callable[[], datetime], *names: str, notify: Sequence[Any] = TARGETS) -> Handoffs:
+def desk(
+    storage: Storage,
+    clock: Callable[[], datetime],
+    *names: str,
+    notify: Sequence[Any] = TARGETS,
+    while_waiting: str = "answer",
+    channel: type[LoopbackChannel] = LoopbackChannel,
+) -> Handoffs:
     """Return the worker of one process."""
     config = Config.model_validate(
         {
             "server": {"public_url": "https://chat.example.com"},
             "assistant": {"api_key": "k"},
             "business": {"name": "Corner Garage"},
-            "handoff": {"notify": list(notify)},
+            "handoff": {"notify": list(notify), "while_waiting": while_waiting},
         }
     )
-    roster = roster_of(*(LoopbackChannel(name) for name in names or ("sms",)))
+    roster = roster_of(*(channel(name) for name in names or ("sms",)))
     return Handoffs(storage, roster, Metrics(), clock, config)
 
 
@@ -213,6 +221,50 @@ async def test_an_emergency_is_told_although_the_customer_waits_already(storage:
     assert [about for about, _ in await told(storage)] == [f"{first.id}:1", f"{second.id}:1", f"{second.id}:2"]
 
 
+@pytest.mark.parametrize(
+    ("reason", "after", "is_news"),
+    [
+        ("customer_request", HOUR - MINUTE, False),
+        ("customer_request", HOUR, True),
+        ("complaint", 72 * HOUR, True),
+        ("emergency", MINUTE, True),
+        ("complex_question", 72 * HOUR, False),
+        ("ai_confidence_low", 72 * HOUR, False),
+    ],
+)
+async def test_who_waits_and_asks_again_is_told_of_again(
+    storage: Storage, reason: str, after: timedelta, is_news: bool
+) -> None:
+    """An hour after the last hand-over at the earliest, and then with a reminder as the first time; what the bot does
+    not know is no news of somebody who waits."""
+    clock = Time()
+    await hand_over(storage)
+    at_work = desk(storage, clock, notify=TARGETS[:1])
+    for passed in (0 * MINUTE, 15 * MINUTE):
+        clock.now = NOW + passed
+        await at_work.tell()
+    await hand_over(storage, at=NOW + after, reason=reason, summary="Is nobody there?")
+    for passed in (after, after + 15 * MINUTE, after + 30 * MINUTE):
+        clock.now = max(clock.now, NOW + passed)
+        await at_work.tell()
+    conversation = await conversation_of(storage)
+    notices = [notice for notice in await rows(storage, Notice) if "Is nobody there?" in notice.content]
+
+    assert [notice.about.rpartition(":")[2] for notice in notices] == (["1", "2"] if is_news else [])
+    assert conversation.mode == "waiting"
+    assert conversation.escalated_at == (NOW + after if is_news else NOW)
+    assert conversation.escalation_reason == (reason if is_news else "customer_request")
+
+
+async def test_who_asks_every_few_minutes_is_told_of_once_an_hour(storage: Storage) -> None:
+    """The hour counts from the last time that it was news, not from the last time that they asked."""
+    for n in range(13):
+        await hand_over(storage, at=NOW + n * 10 * MINUTE)
+    handed = [row.created_at - NOW for row in await rows(storage, Escalation)]
+
+    assert handed == [0 * HOUR, HOUR, 2 * HOUR]
+
+
 async def test_where_nobody_is_named_nobody_is_told(storage: Storage) -> None:
     """The matter ends, the log says so once, and whoever is named later is not told of what is long over."""
     await hand_over(storage)
@@ -269,13 +321,15 @@ async def test_rejected_credentials_are_told_once_an_incident(storage: Storage, 
         await reject(storage, "sms", reason="unreachable")  # its probe met a platform that is away
         flickers = await look()
         await reject(storage, "sms", reason=None)
+        at_first = await look()
+        clock.now += SAME
         mended = await look()
         clock.now += MINUTE
         await reject(storage, "sms")
         again = await look()
 
     assert well == []
-    assert stopped == flickers == [("sms:now", COLLEAGUE)]
+    assert stopped == flickers == at_first == [("sms:now", COLLEAGUE)]
     assert mended == [(f"sms:{NOW.isoformat(timespec='milliseconds')}", COLLEAGUE)]
     assert again == [*mended, ("sms:now", COLLEAGUE)]
     assert "the channel sms (SMS) needs you: its platform rejects the credentials" in (
@@ -295,14 +349,72 @@ async def test_a_restart_within_minutes_is_the_same_incident(storage: Storage) -
     assert await told(storage) == [("page:now", OWNER), ("page:now", "owner@example.com")]
 
 
+@pytest.mark.parametrize("restarted", ["this process", "another process"])
+async def test_restarts_during_an_old_incident_tell_nobody_again(storage: Storage, restarted: str) -> None:
+    """However old it is: what counts is how long the channel has been well, which after a start it only seems to be."""
+    clock = Time()
+    at_work = desk(storage, clock, "sms", "page", notify=TARGETS[:1])
+    for _ in range(4):
+        await storage.run(OpenChannels(("sms", "page")))
+        if restarted == "this process":
+            at_work = desk(storage, clock, "sms", "page", notify=TARGETS[:1])
+        for reason in (None, "credentials"):
+            clock.now += SAME - MINUTE
+            await reject(storage, "page", reason=reason)
+            await at_work._incidents.look()
+        clock.now += 3 * HOUR
+    incident = await told(storage)
+    for reason in (None, None, "credentials"):
+        clock.now += SAME
+        await reject(storage, "page", reason=reason)
+        await at_work._incidents.look()
+
+    assert incident == [("page:now", OWNER)]
+    assert len(await told(storage)) == 2
+
+
+class DiagnosingChannel(LoopbackChannel):
+    """A platform that can be looked at; the tests keep what a look has found themselves."""
+
+    async def diagnose(self) -> Sequence[Finding]:
+        """Find nothing."""
+        return ()
+
+
+async def test_a_quiet_channel_is_not_mended_by_a_restart(storage: Storage) -> None:
+    """Where nothing is sent, only the platform's side can tell: until it was looked at, the incident lasts."""
+    clock = Time()
+    await storage.run(OpenChannels(("sms", "page")))
+    await reject(storage, "page")
+    await desk(storage, clock, "sms", "page", notify=TARGETS[:1], channel=DiagnosingChannel)._incidents.look()
+    await storage.run(OpenChannels(("sms", "page")))
+    at_work = desk(storage, clock, "sms", "page", notify=TARGETS[:1], channel=DiagnosingChannel)
+    seen = []
+    for found in (None, ({"detail": "rejected", "fix": None},), ()):
+        if found is not None:
+            await storage.run(SaveFindings("page", found, clock.now + HOUR))
+        for _ in range(2):
+            await at_work._incidents.look()
+            clock.now += SAME
+        seen.append(await told(storage))
+
+    assert seen == [
+        [("page:now", OWNER)],
+        [("page:now", OWNER)],
+        [(f"page:{NOW.isoformat('T', 'milliseconds')}", OWNER)],
+    ]
+
+
 async def test_what_only_the_stopped_channel_could_tell_is_in_the_log(storage: Storage) -> None:
     """Once an incident, at error, with the channel's name."""
+    clock = Time()
     await storage.run(OpenChannels(("sms",)))
-    at_work = desk(storage, lambda: NOW, notify=TARGETS[:1])
+    at_work = desk(storage, clock, notify=TARGETS[:1])
     with capture_logs() as logs:
-        for reason in ("credentials", "credentials", None, "credentials"):
+        for reason in ("credentials", "credentials", None, "credentials", None, None, "credentials"):
             await reject(storage, "sms", reason=reason)
             await at_work._incidents.look()
+            clock.now += SAME
 
     assert [(line["event"], line["channel"], line["log_level"]) for line in logs] == [
         ("channel_stopped_untold", "sms", "error"),
@@ -383,19 +495,63 @@ async def test_what_is_closed_stays_closed_and_callers_conversations_return(stor
     assert modes == {closed.conversation_id: ("bot", False), "a-caller": ("bot", True)}
 
 
-async def test_many_return_in_batches_and_waiting_ones_stay(storage: Storage) -> None:
-    """However many there are; who waits for a person is nobody's to give back."""
+@pytest.mark.parametrize(("while_waiting", "mode"), [("answer", "waiting"), ("silent", "bot")])
+async def test_many_return_in_batches_and_waiting_ones_where_the_bot_is_silent(
+    storage: Storage, while_waiting: str, mode: str
+) -> None:
+    """However many there are; who waits stays on the list of those who wait, unless nobody at all would answer them."""
     waits = await hand_over(storage)
     await accept(storage, *(sms(f"+1555010{n:04}", f"SM{n}") for n in range(120)))
     for row in await storage.conversations(limit=500, mode="bot"):
         await storage.run(Takeover(row.conversation_id, "the owner", NOW))
     with capture_logs() as logs:
-        await desk(storage, lambda: NOW + 25 * HOUR).take_back()
+        await desk(storage, lambda: NOW + 25 * HOUR, while_waiting=while_waiting).take_back()
     modes = {row.conversation_id: row.mode for row in await storage.conversations(limit=500)}
+    returned = {id_ for id_ in modes if mode == "bot" or id_ != waits.conversation_id}
 
-    assert modes.pop(waits.conversation_id) == "waiting"
+    assert modes.pop(waits.conversation_id) == mode
     assert set(modes.values()) == {"bot"}
-    assert [line["event"] for line in logs] == ["returned_to_bot"] * 120
+    assert {line["event"] for line in logs} == {"returned_to_bot"}
+    assert sorted(line["conversation_id"] for line in logs) == sorted(returned)
+
+
+async def test_who_waits_in_silence_is_answered_again(storage: Storage) -> None:
+    """A day after the customer last heard something, a colleague's word included; then what they say next is answered,
+    and what they said in vain is not."""
+    clock = Time()
+    waits = await hand_over(storage)
+    await storage.run(Compose("sms", "sms", CUSTOMER, said("We call you tomorrow"), NOW + HOUR))
+    await storage.run(Accept((sms(CUSTOMER, "SM-w", "Hello?"),), NOW + 20 * HOUR, answer_while_waiting=False))
+    at_work = desk(storage, clock, while_waiting="silent")
+    modes = []
+    for after in (24 * HOUR, 25 * HOUR - MINUTE, 25 * HOUR):
+        clock.now = NOW + after
+        await at_work.take_back()
+        modes.append((await conversation_of(storage)).mode)
+    silent = await claim(storage, clock.now)
+    await storage.run(Accept((sms(CUSTOMER, "SM-n", "A person please"),), clock.now, answer_while_waiting=False))
+    [turn] = await claim(storage, clock.now)
+    await storage.run(
+        FinishTurn(turn.id, turn.fence, clock.now, said("One moment"), Handover("customer_request", "words", None))
+    )
+    await at_work.tell()
+
+    assert modes == ["waiting", "waiting", "bot"]
+    assert silent == []
+    assert [message.content for message in turn.messages] == ["A person please"]
+    assert (await conversation_of(storage)).mode == "waiting"
+    assert len(await storage.escalations(waits.id or 0)) == 2
+
+
+async def test_who_waited_in_what_is_closed_is_not_given_back(storage: Storage) -> None:
+    """Closing is somebody's answer: nothing is open there, and the next message begins anew."""
+    waits = await hand_over(storage)
+    await close_it(storage, waits)
+    with capture_logs() as logs:
+        await desk(storage, lambda: NOW + 48 * HOUR, while_waiting="silent").take_back()
+    kept = await conversation_of(storage)
+
+    assert (logs, kept.mode, kept.is_active) == ([], "waiting", False)
 
 
 async def test_a_person_who_writes_at_the_same_moment_keeps_it(storage: Storage, database_url: str) -> None:

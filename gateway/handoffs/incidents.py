@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from channels.base import Channel
+from channels.base import Channel, Diagnoses
 from gateway.clock import Clock
 from gateway.config import NoticeConfig
 from gateway.handoffs.wording import tell_stopped, to_each
@@ -21,7 +21,8 @@ CREDENTIALS = "credentials"
 UNWELL = timedelta(minutes=70)
 """A finding of the daily look may be a bad moment of the network; what the look an hour later finds again is none."""
 SAME = timedelta(minutes=10)
-"""What comes back so soon is the same incident: a restart forgets what is wrong, and finds it again."""
+"""A channel that has been well for so long has been mended. What comes back sooner is the same incident: a restart
+forgets what is wrong, and finds it again with the first call or, a minute later, with the first look."""
 
 
 class Incidents:
@@ -36,6 +37,7 @@ class Incidents:
         self._targets = targets
         self._business = business
         self._unwell_since: dict[str, datetime] = {}
+        self._well_since: dict[str, datetime] = {}
         self._logged: set[str] = set()
         """Channels that have stopped and of which nobody can be told."""
 
@@ -54,8 +56,10 @@ class Incidents:
             cause = self._cause(state, now)
             if cause is not None and state.channel_name not in told:
                 await self._tell(channel, cause, now)
-            if not state.pause_attempts and not state.findings:
-                await self._close(state.channel_name, told.get(state.channel_name), now)
+            if _is_well(channel, state):
+                await self._note_well(channel.name, told.get(channel.name), now)
+            else:
+                self._well_since.pop(channel.name, None)
 
     def _cause(self, state: ChannelState, now: datetime) -> str | None:
         """Return what is wrong in words, where a person has to mend it."""
@@ -77,8 +81,16 @@ class Incidents:
         if await self._storage.run(TellStopped(channel.name, to_each(reachable, told), now)):
             log.error("channel_stopped", channel=channel.name, notices_count=len(reachable))
 
-    async def _close(self, name: str, told_at: datetime | None, now: datetime) -> None:
+    async def _note_well(self, name: str, told_at: datetime | None, now: datetime) -> None:
         self._unwell_since.pop(name, None)
+        if now - self._well_since.setdefault(name, now) < SAME:
+            return
         self._logged.discard(name)
-        if told_at is not None and now - told_at >= SAME:
+        if told_at is not None:
             await self._storage.run(EndIncident(name, told_at))
+
+
+def _is_well(channel: Channel, state: ChannelState) -> bool:
+    """Whether nothing is known to be wrong; a channel that can be looked at has to have been, since the last start."""
+    looked_at = state.findings is not None or not isinstance(channel, Diagnoses)
+    return looked_at and not state.findings and not state.pause_attempts

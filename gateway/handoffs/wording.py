@@ -92,6 +92,19 @@ def _short(head: str, words: str, tail: str) -> str:
     return one_line(f'{head}: "{said}" {tail}' if said else f"{head}. {tail}", MAX_SMS)
 
 
+def tell_together(count: int, notices: int, business: str) -> Told:
+    """Say that ``count`` more customers wait than the ``notices`` of the last hour have told of."""
+    business = one_line(business, MAX_NAME)
+    more = "1 more customer waits" if count == 1 else f"{count} more customers wait"
+    text = (
+        f"You have had {notices} notices of {business} within an hour, and {more} for a person.\n"
+        "Whoever else asks for one now is told of within the next hour.\n\n"
+        "See them with: frontdesk conversations --mode waiting\n"
+    )
+    short = f"{business}: {notices} notices within an hour, and {more}: frontdesk conversations --mode waiting"
+    return Told(f"{business}: {more} for a person", text, one_line(short, MAX_SMS))
+
+
 def tell_stopped(channel_name: str, kind: str, cause: str, business: str, now: datetime) -> Told:
     """Say that a channel has stopped; ``cause`` is what its platform says."""
     business, cause = one_line(business, MAX_NAME), one_line(cause, MAX_CAUSE)

@@ -12,11 +12,20 @@ from gateway.clock import Clock
 from gateway.config import Config
 from gateway.handoffs.incidents import Incidents
 from gateway.handoffs.notices import Notices
-from gateway.handoffs.wording import tell_waiting, to_each
+from gateway.handoffs.wording import tell_together, tell_waiting, to_each
 from gateway.mail import Mail
 from gateway.metrics import Metrics
 from gateway.roster import Roster
-from gateway.storage import ReturnToBot, Storage, StorageUnavailable, Tell, Waiting
+from gateway.storage import (
+    ReturnToBot,
+    Storage,
+    StorageUnavailable,
+    Tell,
+    TellLater,
+    TellTogether,
+    ToldLately,
+    Waiting,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -25,6 +34,12 @@ SEND_S = 2.0
 WATCH_S = 15.0
 RETURN_S = 60.0
 RETURNED_AT_ONCE = 50
+HOUR = timedelta(hours=1)
+MOST_AN_HOUR = 20
+"""Notices of waiting customers that one of the people gets in an hour, reminders too: strangers who write hundreds of
+messages ring nobody's telephone hundreds of times, and wear out no number that SMS come from."""
+MORE_FOR_EMERGENCIES = 10
+"""Beyond those, so that a gas leak is told while strangers flood the rest; a flood of those ends as well."""
 
 
 class Handoffs:
@@ -36,6 +51,7 @@ class Handoffs:
         self._clock = clock
         self._targets = config.handoff.notify
         self._remind_after = timedelta(minutes=config.handoff.remind_after_min)
+        self._is_silent = config.handoff.while_waiting == "silent"
         self._return_after = timedelta(hours=config.handoff.return_to_bot_after_h)
         self._business = config.business.name
         smtp = config.handoff.smtp
@@ -64,6 +80,10 @@ class Handoffs:
             if not self._targets and not self._said_nobody:
                 log.warning("nobody_is_told", reason="handoff.notify is empty")
                 self._said_nobody = True
+            lately = await self._storage.told_lately(now - HOUR)
+            if lately.notices >= MOST_AN_HOUR + (MORE_FOR_EMERGENCIES if waiting.reason == "emergency" else 0):
+                await self._tell_together(lately, now)
+                return
             if await self._storage.run(self._telling(waiting, now)):
                 log.info("people_told", conversation_id=waiting.conversation_id, attempts=waiting.notices + 1)
 
@@ -72,8 +92,19 @@ class Handoffs:
         next_at = None if waiting.notices else now + self._remind_after
         return Tell(waiting.escalation_id, waiting.row_id, waiting.notices, notices, now, next_at)
 
+    async def _tell_together(self, lately: ToldLately, now: datetime) -> None:
+        """Tell of all who wait now in one notice an hour; whoever comes after it is told of when that hour is over."""
+        emergencies = lately.notices >= MOST_AN_HOUR + MORE_FOR_EMERGENCIES
+        if lately.together_at is not None:
+            await self._storage.run(TellLater(now, lately.together_at + HOUR, emergencies))
+            return
+        count = await self._storage.waiting_together(now, emergencies=emergencies)
+        notices = to_each(self._targets, tell_together(count, lately.notices, self._business)) if count else ()
+        if await self._storage.run(TellTogether(notices, now, now + self._remind_after, emergencies)):
+            log.warning("people_told_together", count=count)
+
     async def take_back(self) -> None:
-        """Return to the bot what people have left.
+        """Return to the bot what people have left, and what nobody has come to where the bot is silent meanwhile.
 
         Raises:
             StorageUnavailable: the database is away.
@@ -81,7 +112,8 @@ class Handoffs:
         now = self._clock()
         returned = RETURNED_AT_ONCE
         while returned == RETURNED_AT_ONCE:
-            ids = await self._storage.run(ReturnToBot(now, now - self._return_after, RETURNED_AT_ONCE))
+            before = now - self._return_after
+            ids = await self._storage.run(ReturnToBot(now, before, RETURNED_AT_ONCE, waiting_too=self._is_silent))
             returned = len(ids)
             self._metrics.returns.inc(returned)
             for conversation_id in ids:
