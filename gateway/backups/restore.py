@@ -1,0 +1,132 @@
+"""Bringing a backup back."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from gateway.backups import programs
+from gateway.backups.archive import Manifest, NotABackup, read_manifest, unpack
+from gateway.config import Config
+from gateway.lock import AlreadyServed, OwnerLock
+from gateway.storage import Storage
+from gateway.storage.backups import StartAfresh, Waiting, count_writers, drop_tables, has_tables, is_known
+from gateway.storage.engine import is_sqlite, sqlite_path
+
+
+class DataInTheWay(Exception):
+    """There is data already, and nobody has said that it may go."""
+
+
+class Served(Exception):
+    """A process serves the database."""
+
+
+class WrongKind(Exception):
+    """The backup is of the other kind of database."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What was brought back."""
+
+    manifest: Manifest
+    files: int
+    waiting: Waiting
+    """What the next ``serve`` goes on with."""
+
+
+async def restore(config: Config, source: Path, *, force: bool, now: datetime) -> Restored:
+    """Bring a backup back: nothing is touched before all of it is unpacked and checked.
+
+    Raises:
+        NotABackup, Damaged, WrongKind: it cannot be used.
+        Served, DataInTheWay: it may not be.
+        ProgramMissing, ProgramFailed: PostgreSQL could not take it.
+        StorageUnavailable, OSError: the database is away, or the disk does not take it.
+    """
+    manifest = await asyncio.to_thread(read_manifest, source)
+    _check(manifest, config.database.url)
+    config.data.dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        await _own(config.database.url, stack)
+        media = config.data.dir / "media"
+        if not force:
+            await _refuse_data(config.database.url, media)
+        beside = sqlite_path(config.database.url).parent if is_sqlite(config.database.url) else config.data.dir
+        beside.mkdir(parents=True, exist_ok=True)
+        database = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=beside, prefix=".restore-"))) / "database"
+        with _swapping(media) as new_media:
+            await asyncio.to_thread(unpack, source, manifest, database, new_media)
+            waiting = await _bring_back(config.database.url, database, now)
+    return Restored(manifest, len(manifest.files) - 1, waiting)
+
+
+def _check(manifest: Manifest, url: str) -> None:
+    kind = "sqlite" if is_sqlite(url) else "postgresql"
+    if manifest.database != kind:
+        raise WrongKind(f"it is of a {manifest.database} database, and database.url names a {kind} one")
+    if not is_known(manifest.schema_revision):
+        raise NotABackup(f"its schema {manifest.schema_revision} is a later program's; update frontdesk first")
+
+
+async def _own(url: str, stack: ExitStack) -> None:
+    """Make sure that nobody serves the database; a SQLite file is locked against whoever starts meanwhile."""
+    if not is_sqlite(url):
+        if await count_writers(url):
+            raise Served("a frontdesk process is connected to the database; stop all of them first")
+        return
+    lock = OwnerLock(sqlite_path(url))
+    try:
+        lock.acquire()
+    except AlreadyServed as error:
+        raise Served("a frontdesk process serves this database; stop it first") from error
+    stack.callback(lock.release)
+
+
+async def _refuse_data(url: str, media: Path) -> None:
+    there = sqlite_path(url).exists() if is_sqlite(url) else await has_tables(url)
+    if there or await asyncio.to_thread(lambda: any(media.glob("??/*"))):
+        what = "a database" if there else f"customers' files in {media}"
+        raise DataInTheWay(f"there is {what} already; --force replaces all of it")
+
+
+@contextmanager
+def _swapping(media: Path) -> Iterator[Path]:
+    """Give a folder that takes the place of ``media`` where nothing fails; the old one is deleted then."""
+    with tempfile.TemporaryDirectory(dir=media.parent, prefix=".restore-") as folder:
+        new = Path(folder) / "new"
+        new.mkdir(mode=0o700)
+        yield new
+        if media.exists():
+            media.rename(Path(folder) / "old")
+        new.rename(media)
+
+
+async def _bring_back(url: str, copy: Path, now: datetime) -> Waiting:
+    if is_sqlite(url):
+        waiting = await _ready(f"sqlite:///{copy}", now)
+        await asyncio.to_thread(_replace_sqlite, copy, sqlite_path(url))
+        return waiting
+    await drop_tables(url)
+    await programs.load(url, copy)
+    return await _ready(url, now)
+
+
+async def _ready(url: str, now: datetime) -> Waiting:
+    """Bring a copy's schema to ours, and give it a name of its own."""
+    async with Storage(url) as storage:
+        await storage.migrate()
+        return await storage.run(StartAfresh(now))
+
+
+def _replace_sqlite(copy: Path, path: Path) -> None:
+    """Put a database file in another's place; the log of the old one would be read into the new one."""
+    for log in (f"{path}-wal", f"{path}-shm"):
+        Path(log).unlink(missing_ok=True)
+    copy.replace(path)

@@ -1,0 +1,17 @@
+"""A person's data: handed to them, erased on their wish, and not kept for longer than the owner has decided."""
+
+from gateway.privacy.export import Exported, export_person
+from gateway.privacy.forgetting import Forgotten, SpoolBusy, forget_person
+from gateway.privacy.meant import find_people, spellings
+from gateway.privacy.retention import Retention
+
+__all__ = [
+    "Exported",
+    "Forgotten",
+    "Retention",
+    "SpoolBusy",
+    "export_person",
+    "find_people",
+    "forget_person",
+    "spellings",
+]

@@ -1,0 +1,437 @@
+"""A person's data on both databases: handed to them whole, and erased without a trace."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import stat
+import zipfile
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from channels.base import Consent
+from gateway.cache import LocalMemory, Memory, open_memory
+from gateway.clock import utc_now
+from gateway.media import MediaStore
+from gateway.privacy import SpoolBusy, export_person, find_people, forget_person
+from gateway.privacy.naming import Names
+from gateway.spool import Spool
+from gateway.storage import (
+    Accept,
+    ClaimDeliveries,
+    Compose,
+    FinishTurn,
+    JournalRound,
+    OpenChannels,
+    Pace,
+    Rejected,
+    Storage,
+)
+from gateway.storage.columns import metadata
+from gateway.storage.erasure import BELONGINGS
+from gateway.storage.portraits import PARTS
+from gateway.storage.privacy import NOBODY, FindPeople, Person
+from gateway.storage.quotes import PLACES
+from tests.frontdesk import free_port, frontdesk, running
+from tests.loopback import LoopbackChannel, roster_of
+from tests.people_data import (
+    SHARED,
+    Who,
+    arrival,
+    contact_ids,
+    ids_of,
+    leave_spool,
+    live,
+    naming,
+    remember,
+    rows_of,
+    traces_in,
+    traces_in_redis,
+    traces_on_disk,
+)
+from tests.saying import said
+from tests.test_storage_accept import NOW, accept, sms
+from tests.test_storage_turns import claim
+from tests.test_turns import house
+
+pytest_plugins = ["tests.fixtures_redis"]
+
+THEY, OTHER = Who(101), Who(202)
+NOT_PERSONAL = {"alembic_version", "channel_states", "installation", "operators", "api_keys", "receivers"}
+"""Tables that hold nothing of a customer."""
+ASKED = {place.table for place in PLACES.values()}
+THEIR_OWN = {"contacts", "addresses", "aliases", "chat_conversations", "leads", "appointments", "appointment_seats"}
+
+
+async def the_one(storage: Storage, text: str) -> Person:
+    """Find one person."""
+    [person] = await storage.run(FindPeople((text,)))
+    return person
+
+
+async def forget(storage: Storage, folder: Path, who: Who, **more):
+    """Erase a person, without Redis."""
+    person = await the_one(storage, who.phone)
+    return await forget_person(storage, LocalMemory(), folder, person, actor="test", now=NOW, **more)
+
+
+@pytest.fixture
+async def memory(redis_url: str, namespace: str) -> AsyncIterator[Memory]:
+    """Give the memory in Redis."""
+    opened = open_memory(redis_url, namespace=namespace)
+    yield opened
+    await opened.close()
+
+
+# --- erasing ---------------------------------------------------------------------------------------------------
+
+
+async def test_nothing_of_a_person_is_left_and_everything_of_another(
+    storage: Storage, tmp_path: Path, redis_url: str, namespace: str, memory: Memory
+) -> None:
+    """No table, no file, no spool and no memory names them; the other's rows, files and memory are as they were."""
+    data = tmp_path / "data"
+    conversations = {who: await live(storage, data, who) for who in (THEY, OTHER)}
+    await leave_spool(data, THEY, OTHER)
+    for who, rows in conversations.items():
+        await remember(memory, rows, who)
+    traces = {w: (*w.traces, *ids_of(conversations[w], await contact_ids(storage, w))) for w in conversations}
+    before = await rows_of(storage)
+    in_tables = await traces_in(storage, traces[THEY])
+    person = await the_one(storage, THEY.phone)
+    forgotten = await forget_person(storage, memory, data, person, actor="cli:owner", now=NOW)
+    after = await rows_of(storage)
+
+    assert in_tables == set(BELONGINGS) - {"hook_deliveries"} | THEIR_OWN - {"appointment_seats"} | ASKED
+    assert await traces_in(storage, traces[THEY]) == set()
+    assert traces_on_disk(tmp_path, traces[THEY]) == set()
+    assert await traces_in_redis(redis_url, namespace, traces[THEY]) == set()
+    assert naming(after, traces[OTHER]) == naming(before, traces[OTHER])
+    assert (len(after["appointment_seats"]), len(after["hook_deliveries"])) == (2, 2)
+    assert {path.partition("/")[0] for path in traces_on_disk(data, traces[OTHER])} == {"media", "spool"}
+    assert len(await traces_in_redis(redis_url, namespace, traces[OTHER])) == 2
+    assert await MediaStore(data / "media").read(hashlib.sha256(SHARED).hexdigest()) == SHARED
+    assert (forgotten.files, forgotten.spooled) == (1, 3)
+    assert forgotten.quotes == {"webhooks": 1, "answers": 2, "audit": 2}
+
+
+async def test_the_audit_says_that_somebody_was_erased_and_not_who(storage: Storage, tmp_path: Path) -> None:
+    """When, by whom and how much; and who had done something to them is kept, without them."""
+    await live(storage, tmp_path, THEY)
+    await forget(storage, tmp_path, THEY)
+    entries = (await rows_of(storage))["audit"]
+
+    assert [(e["actor"], e["action"], e["subject"]) for e in entries] == [
+        ("operator", "takeover", "erased"),
+        ("operator", "takeover", "erased"),
+        ("test", "person.erased", "person"),
+    ]
+    assert entries[-1]["at"] == NOW
+    assert entries[-1]["detail"]["chat_conversations"] == 2
+
+
+async def test_a_second_run_finds_nothing(storage: Storage, tmp_path: Path) -> None:
+    """By no id and by no address."""
+    conversations = await live(storage, tmp_path, THEY)
+    ids = ids_of(conversations, await contact_ids(storage, THEY))
+    await forget(storage, tmp_path, THEY)
+    found = await storage.run(FindPeople((*ids, THEY.phone, THEY.page_scoped, THEY.alias, THEY.email)))
+
+    assert found == []
+
+
+async def test_one_that_was_cut_off_is_finished_by_the_next(storage: Storage, tmp_path: Path) -> None:
+    """Whatever had gone before the database's turn came, the person is found again, and the rest goes."""
+    await live(storage, tmp_path, THEY)
+    await leave_spool(tmp_path, THEY, OTHER)
+    holding = Spool(tmp_path / "spool", 10_000_000)
+    await holding.open()  # a living process has the file: the command gives up in its middle
+    with pytest.raises(SpoolBusy):
+        await forget(storage, tmp_path, THEY, patience_s=0.1)
+    await holding.close()
+    await forget(storage, tmp_path, THEY)
+
+    assert await traces_in(storage, THEY.traces) == set()
+    assert traces_on_disk(tmp_path, THEY.traces) == set()
+
+
+async def test_a_living_process_brings_its_spool_in_first(storage: Storage, tmp_path: Path) -> None:
+    """Its file is not touched: what it drains meanwhile is erased with the rest."""
+    await live(storage, tmp_path, THEY)
+    spool = Spool(tmp_path / "spool", 10_000_000)
+    await spool.open()
+    await spool.append(arrival(THEY))
+    forgetting = asyncio.create_task(forget(storage, tmp_path, THEY, patience_s=30))
+    await accept(storage, sms(THEY.phone, "SM-late", THEY.words))  # as the drain does
+    batch = await spool.read(10)
+    assert batch is not None
+    await spool.drained(batch)
+    forgotten = await forgetting
+    await spool.close()
+
+    assert forgotten.spooled == 0
+    assert await traces_in(storage, THEY.traces) == set()
+    assert traces_on_disk(tmp_path, THEY.traces) == set()
+
+
+async def test_whoever_only_sent_what_nobody_could_read_is_erased_too(storage: Storage, tmp_path: Path) -> None:
+    """The database knows nobody by the address: the spool and the kept webhooks are looked through all the same."""
+    kept = Rejected("sms", arrival(THEY).request, "unreadable", NOW)
+    await storage.run(Accept((), NOW, rejected=(kept,)))
+    await leave_spool(tmp_path, THEY)
+    person, also = NOBODY, (THEY.phone,)
+    forgotten = await forget_person(storage, LocalMemory(), tmp_path, person, actor="t", now=NOW, also=also)
+
+    assert (forgotten.quotes, forgotten.spooled) == ({"webhooks": 1}, 3)
+    assert await traces_in(storage, THEY.traces) == set()
+    assert traces_on_disk(tmp_path, THEY.traces) == set()
+
+
+async def test_an_opt_out_survives_and_nothing_beside_it(storage: Storage, tmp_path: Path) -> None:
+    """The address stays with the times of the word; nothing that we begin goes there, and no second run is needed."""
+    await live(storage, tmp_path, THEY)
+    await accept(storage, sms(THEY.phone, "SM-stop", "STOP", consent=Consent.OPT_OUT))
+    forgotten = await forget(storage, tmp_path, THEY)
+    composed = await storage.run(Compose("sms", "sms", THEY.phone, said("News"), NOW))
+    [kept] = (await rows_of(storage))["addresses"]
+
+    assert forgotten.opt_outs_kept == 1
+    assert composed.refused == "opted_out"
+    assert {name for name, value in kept.items() if value is not None} == {
+        "id",
+        "channel_name",
+        "address",
+        "opted_out_at",
+        "consent_at",
+    }
+
+
+async def test_whoever_writes_again_is_a_stranger(storage: Storage, tmp_path: Path) -> None:
+    """A new contact and a new conversation, in which nothing was said before."""
+    await live(storage, tmp_path, THEY)
+    await forget(storage, tmp_path, THEY)
+    await accept(storage, sms(THEY.phone, "SM-again", "hello"))
+    [person] = await storage.run(FindPeople((THEY.phone,)))
+    [turn] = await claim(storage)
+
+    assert len(person.conversations) == len(person.contacts) == 1
+    assert [message.content for message in turn.messages] == ["hello"]
+
+
+async def test_a_running_turn_ends_fenced(storage: Storage, tmp_path: Path) -> None:
+    """Nothing of it is committed, also not into the conversation of whoever comes next."""
+    await accept(storage, sms(THEY.phone, THEY.sid, THEY.words))
+    [turn] = await claim(storage)
+    await forget(storage, tmp_path, THEY)
+    await accept(storage, sms(OTHER.phone, OTHER.sid, OTHER.words))
+    [others] = await claim(storage)
+    journalled = await storage.run(
+        JournalRound(turn.id, turn.fence, turn.input_sequence, 1, {"said": THEY.words}, None, 1, 1, NOW)
+    )
+    finished = await storage.run(FinishTurn(turn.id, turn.fence, NOW, said(THEY.words)))
+
+    assert others.id != turn.id
+    assert (journalled, finished) == (False, None)
+    assert await traces_in(storage, THEY.traces) == set()
+
+
+async def test_a_turn_whose_model_answers_afterwards_says_nothing(storage: Storage, tmp_path: Path) -> None:
+    """The real worker, held in the middle of its turn."""
+    async with house(storage, tmp_path) as h:
+        await accept(storage, sms(THEY.phone, THEY.sid, THEY.words), at=utc_now())
+        _, answer = await h.asked()
+        await forget(storage, tmp_path, THEY)
+        answer.set_result(f"I hear that {THEY.words}")
+        await accept(storage, sms(OTHER.phone, OTHER.sid, "hi"), at=utc_now())
+        asked, answer = await h.asked()
+        answer.set_result("hello")
+        async with asyncio.timeout(10):
+            while not await storage.deliveries():
+                await asyncio.sleep(0.01)
+
+        assert asked == ["user: hi"]
+        assert [delivery.recipient for delivery in await storage.deliveries()] == [OTHER.phone]
+        assert await traces_in(storage, THEY.traces) == set()
+
+
+async def test_a_call_that_has_begun_is_waited_for(storage: Storage, tmp_path: Path) -> None:
+    """Until its delivery is settled, or patience ends; queued ones are not begun any more."""
+    await storage.run(OpenChannels(("sms",)))
+    for text in ("one", "two"):
+        await storage.run(Compose("sms", "sms", THEY.phone, said(text), NOW))
+    claiming = ClaimDeliveries("w", NOW, NOW + timedelta(minutes=1), (Pace("sms", 10.0),), 1, NOW - timedelta(days=1))
+    [begun] = (await storage.run(claiming)).deliveries
+    forgetting = asyncio.create_task(forget(storage, tmp_path, THEY, patience_s=0.5))
+    async with asyncio.timeout(10):
+        while {d.status for d in await storage.deliveries()} != {"sending", "cancelled"}:
+            await asyncio.sleep(0.01)
+    seen = {d.id: d.status for d in await storage.deliveries()}
+    await forgetting
+
+    assert seen[begun.id] == "sending"
+    assert await storage.deliveries() == []
+
+
+async def test_every_table_is_accounted_for() -> None:
+    """A table that is new hangs on a conversation and is erased with it, is looked through, or is known as harmless."""
+    erased = set(BELONGINGS) | THEIR_OWN | ASKED
+
+    assert set(metadata.tables) - erased == NOT_PERSONAL - {"alembic_version"}
+    assert set(PARTS.values()) == erased - ASKED - {"appointment_seats"}
+
+
+# --- finding ---------------------------------------------------------------------------------------------------
+
+
+class Spelling(LoopbackChannel):
+    """A channel that writes numbers without what stands between their digits."""
+
+    def check_recipient(self, text: str) -> str:
+        """Return the digits."""
+        if not text.startswith("+"):
+            raise ValueError
+        return "+" + "".join(filter(str.isdigit, text))
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "+1 (555) 010-0101",
+        " +15550100101 ",
+        THEY.page_scoped,
+        THEY.alias,
+        THEY.email.upper(),
+    ],
+)
+async def test_a_person_is_found_in_any_spelling(storage: Storage, tmp_path: Path, typed: str) -> None:
+    """By each address of each channel, and by what they have told about themselves."""
+    conversations = await live(storage, tmp_path, THEY)
+    await live(storage, tmp_path, OTHER)
+    [person] = await find_people(storage, roster_of(Spelling("sms")), typed)
+
+    assert person.row_ids == [row.id for row in sorted(conversations, key=lambda row: row.id or 0)]
+
+
+async def test_an_address_of_several_people_names_all_of_them(storage: Storage) -> None:
+    """Equal numbers on two channels join nobody; a channel's name or kind, or an id, tells them apart."""
+    await accept(storage, sms("+15550100101", "SM1"), sms("+15550100101", "SM2"))
+    other = sms("+15550100101", "SM3")
+    await accept(storage, type(other)("second", "whatsapp", other.event))
+    desk = roster_of(Spelling("sms"), Spelling("second"))
+    both = await find_people(storage, desk, "+1 555 010 0101")
+    narrowed = [await find_people(storage, desk, "+15550100101", channel) for channel in ("second", "whatsapp", "sms")]
+    named = await storage.run(FindPeople((both[0].conversations[0].conversation_id,)))
+
+    assert len(both) == 2
+    assert [len(found) for found in narrowed] == [1, 1, 1]
+    assert narrowed[0] == narrowed[1] != narrowed[2]
+    assert named == [both[0]]
+
+
+BODIES = [
+    (b"From=%2B15550100101&Body=hi", True),
+    (b'{"from": "15550100101"}', True),
+    (b'{"from": "\\u002b15550100101"}', True),
+    (b"From: <customer101@example.com>", True),
+    (b"From: =?utf-8?q?customer101=40example.com?=", True),
+    (b'{"content": "RnJvbTogY3VzdG9tZXIxMDFAZXhhbXBsZS5jb20KCmhpCg=="}', True),
+    (b"From=%2B155501001012&Body=hi", False),
+    (b"From: xcustomer101@example.com", False),
+    (b"\xff\xfe\x00", False),
+]
+
+
+@pytest.mark.parametrize(("body", "named"), BODIES)
+def test_bodies_name_people_in_many_ways(body: bytes, named: bool) -> None:
+    """Forms, JSON, mail and base64; a longer number is somebody else's."""
+    assert Names([THEY.phone, THEY.email, "7"]).in_bytes(body) is named
+
+
+# --- handing over ----------------------------------------------------------------------------------------------
+
+
+async def test_an_export_holds_everything_and_nothing_of_others(storage: Storage, tmp_path: Path) -> None:
+    """Every part has an entry, every file is in it, and the other is nowhere."""
+    await live(storage, tmp_path, THEY)
+    await live(storage, tmp_path, OTHER)
+    target = tmp_path / "export.zip"
+    exported = await export_person(storage, tmp_path, await the_one(storage, THEY.phone), target, now=NOW)
+    with zipfile.ZipFile(target) as archive:
+        data = json.loads(archive.read("data.json"))
+        files = {name: archive.read(name) for name in archive.namelist() if name != "data.json"}
+
+    assert {part for part, rows in data.items() if not rows} == set()
+    assert set(data) == {"format", "exported_at", "consent", "webhooks", *PARTS}
+    assert sorted(files.values()) == sorted([SHARED, THEY.picture])
+    assert {row["file"] for row in data["attachments"]} == set(files)
+    assert not any(trace in json.dumps(data) for trace in OTHER.traces)
+    assert [row["content"] for row in data["messages"] if row["role"] == "user"] == [THEY.words] * 2
+    assert data["tool_runs"][0]["output"] == {"content": THEY.words, "phone": THEY.phone}
+    assert data["conversations"][0]["is_active"] is True
+    assert (exported.files, exported.missing) == (2, 0)
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+
+
+# --- the commands ----------------------------------------------------------------------------------------------
+
+CONFIG = """
+server: {{host: 127.0.0.1, port: {port}, public_url: https://chat.example.com}}
+assistant: {{api_key: sk-test, base_url: "http://127.0.0.1:9/v1"}}
+business: {{name: Corner Garage}}
+channels:
+  sms: {{type: twilio, account_sid: AC1, auth_token: secret, from: "+15550100001", api_base: "http://127.0.0.1:9"}}
+  second: {{type: twilio, account_sid: AC1, auth_token: secret, from: "+15550100002", api_base: "http://127.0.0.1:9"}}
+"""
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Path:
+    """Give a working directory in which two channels have begun to write to one number."""
+    (tmp_path / "config.yaml").write_text(CONFIG.format(port=free_port()))
+    assert frontdesk("migrate", cwd=tmp_path).returncode == 0
+    for channel in ("sms", "second"):
+        assert frontdesk("send", channel, "+1 555 010 0101", THEY.words, cwd=tmp_path).returncode == 0
+    return tmp_path
+
+
+def test_several_are_listed_and_refused(desk: Path) -> None:
+    """Status 2, a line for each with its id; an id or a channel names one."""
+    refused = frontdesk("export", "+15550100101", cwd=desk)
+    ids = [line.split()[1] for line in refused.stderr.splitlines()[1:]]
+    exported = frontdesk("export", ids[0], cwd=desk)
+    narrowed = frontdesk("export", "+15550100101", "--channel", "second", "--to", "two.zip", cwd=desk)
+
+    assert (refused.returncode, len(ids)) == (2, 2)
+    assert "may be 2 people; name one by its id" in refused.stderr
+    assert exported.returncode == narrowed.returncode == 0
+    assert (desk / f"frontdesk-export-{ids[0]}.zip").exists()
+    assert frontdesk("export", ids[0], cwd=desk).returncode == 2  # it is there already
+
+
+def test_nobody_is_nobody(desk: Path) -> None:
+    """Status 1 and one line."""
+    for command in ("export", "forget"):
+        result = frontdesk(command, "+15550109999", cwd=desk)
+
+        assert (result.returncode, result.stderr) == (
+            1,
+            "frontdesk: nobody is known as +15550109999; see: frontdesk conversations\n",
+        )
+
+
+def test_forgetting_beside_a_running_server_leaves_no_byte(desk: Path) -> None:
+    """The words are in no file afterwards, the database's own and its log included; the server goes on."""
+    assert traces_on_disk(desk, [THEY.words]) != set()
+    with running("serve", cwd=desk) as server:
+        server.wait_for("serving")
+        for channel in ("sms", "second"):
+            result = frontdesk("forget", "+15550100101", "--channel", channel, cwd=desk)
+            assert result.returncode == 0, result.stderr
+        left = traces_on_disk(desk, [THEY.words, THEY.phone])
+        assert server.stop() == 0
+
+    assert left == set()
