@@ -12,20 +12,25 @@ from typing import Literal
 
 import structlog
 
-from gateway.assistant.parts import Parts, open_parts
+from gateway.assistant.parts import Parts, fit_database, open_parts
+from gateway.assistant.tools.availability import Diary
 from gateway.away import Away
 from gateway.clock import Clock, utc_now
 from gateway.config import Config
 from gateway.handoffs import Handoffs
+from gateway.hooks import Hooks
 from gateway.inbox import Inbox
 from gateway.lock import OwnerLock
 from gateway.looks import Looker
 from gateway.outbox import Outbox
 from gateway.polls import Poller
+from gateway.privacy import Retention
 from gateway.spool import Spool
-from gateway.storage import OpenChannels, SchemaMismatch, Storage, StorageUnavailable, TakeLeases
+from gateway.storage import OpenChannels, SchemaMismatch, StorageUnavailable, TakeLeases
 from gateway.tasks import end
 from gateway.turns import Turns
+from gateway.web.api import Api
+from gateway.web.api.route import Desk
 from gateway.web.calendar import CalendarFeed
 from gateway.web.door import Door
 from gateway.web.health import Health
@@ -72,10 +77,16 @@ class Gateway:
         self.poller = Poller(parts.storage, parts.roster, self.inbox, clock)
         self.looker = Looker(parts.storage, parts.roster, clock)
         self.handoffs = Handoffs(parts.storage, parts.roster, parts.metrics, clock, config)
+        self.hooks = Hooks(parts.storage, parts.http, clock, config.webhooks)
+        self.retention = Retention(parts.storage, config.data.dir, clock, config.data.retention_days)
         self.health = Health(parts.storage, spool, parts.metrics, clock)
-        door = Door(self.inbox, parts.roster, parts.metrics, max_body_bytes=config.server.max_body_mb * 1024 * 1024)
+        max_body_bytes = config.server.max_body_mb * 1024 * 1024
+        door = Door(self.inbox, parts.roster, parts.metrics, max_body_bytes=max_body_bytes)
         calendar = CalendarFeed(parts.storage, clock, config.api.calendar_token, name=config.business.name)
-        pages: list[Routes] = [self.health] if role == "worker" else [door, self.health, calendar]
+        diary = Diary(parts.storage, config.business)
+        desk = Desk(parts.storage, parts.service, parts.roster, bus, diary, clock)
+        self.api = Api(desk, config.api, max_body_bytes=max_body_bytes)
+        pages: list[Routes] = [self.health] if role == "worker" else [door, self.health, calendar, self.api]
         self.server = Server(pages, host=config.server.host, port=config.server.port)
         self._loops: list[asyncio.Task[None]] = []
         self.unfit: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -97,6 +108,7 @@ class Gateway:
             self._keep(self.inbox.drain_forever),
             self._keep(self._work),
             self._keep(self._watch_database),
+            self._keep(self.api.keys.note_uses_forever),
         ]
         log.info("serving", port=self.port, role=self.role, channels=len(self.parts.roster.names))
 
@@ -104,7 +116,9 @@ class Gateway:
         """Accept no more, finish or release what runs, lose nothing."""
         self.health.stopping = True
         await self.server.stop()
-        await asyncio.gather(self.turns.stop(TURN_GRACE_S), self.outbox.stop(SEND_GRACE_S))
+        await asyncio.gather(
+            self.turns.stop(TURN_GRACE_S), self.outbox.stop(SEND_GRACE_S), self.hooks.stop(SEND_GRACE_S)
+        )
         await end(self._loops)
         log.info("stopped")
 
@@ -119,6 +133,8 @@ class Gateway:
             self.poller.run,
             self.looker.run,
             self.handoffs.run,
+            self.hooks.run,
+            self.retention.run,
             self.parts.media.fetch_pending_forever,
         ]
         loops = [self._keep(worker) for worker in workers]
@@ -131,8 +147,9 @@ class Gateway:
         storage = self.parts.storage
         while True:
             try:
-                await _fit_schema(storage)
+                await fit_database(storage, self.parts.config.business, self._clock)
                 await storage.run(OpenChannels(self.parts.roster.names))
+                await self.hooks.open()
                 if storage.is_sqlite:
                     await storage.run(TakeLeases(self._clock()))
             except StorageUnavailable:
@@ -184,31 +201,26 @@ async def open_gateway(config: Config, role: Role = "all", clock: Clock = utc_no
     """
     async with AsyncExitStack() as stack:
         parts = await stack.enter_async_context(open_parts(config, clock))
-        await _own_database(parts.storage, stack)
+        await _own_database(parts, clock, stack)
         spool = Spool(config.data.dir / "spool", config.data.spool_max_mb * 1024 * 1024)
         await spool.open()
         stack.push_async_callback(spool.close)
         gateway = Gateway(parts, spool, role, clock)
+        with contextlib.suppress(StorageUnavailable):  # then as soon as it is back
+            await gateway.hooks.open()  # before the door: the first message may be what a new receiver waits for
         await gateway.start()
         stack.push_async_callback(gateway.stop)
         yield gateway
 
 
-async def _own_database(storage: Storage, stack: AsyncExitStack) -> None:
-    """Make the schema fit; a database that is away is waited for behind the open door."""
-    if storage.path is not None:
-        lock = OwnerLock(storage.path)
+async def _own_database(parts: Parts, clock: Clock, stack: AsyncExitStack) -> None:
+    """Make the database fit; one that is away is waited for behind the open door."""
+    if parts.storage.path is not None:
+        lock = OwnerLock(parts.storage.path)
         lock.acquire()
         stack.callback(lock.release)
     with contextlib.suppress(StorageUnavailable):
-        await _fit_schema(storage)
-
-
-async def _fit_schema(storage: Storage) -> None:
-    if storage.is_sqlite:
-        await storage.migrate()
-    else:
-        await storage.check_schema()
+        await fit_database(parts.storage, parts.config.business, clock)
 
 
 async def serve(config: Config, role: Role = "all") -> None:

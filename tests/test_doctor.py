@@ -97,6 +97,7 @@ async def test_all_is_well(tmp_path, platforms):
         ["ok", "schema"],
         ["ok", "redis"],
         ["ok", "model"],
+        ["ok", "tools"],
         ["ok", "handoff.notify.0"],
         *[["ok", "channels.sms"]] * 4,
     ]
@@ -220,17 +221,14 @@ def test_what_is_still_the_examples_is_told():
     assert all(value in EXAMPLE.read_text() for values in examples.ACCOUNTS.values() for value in values)
 
 
-def test_keys_without_effect_are_named_where_they_are_set():
+def test_keys_without_effect_are_named_where_they_are_set(tmp_path):
     """The file at the root sets none of them to anything; each one that an owner sets is a warning."""
     environ = {"OPENAI_API_KEY": "k", "TWILIO_ACCOUNT_SID": "AC1", "TWILIO_AUTH_TOKEN": "t"}
-    config = config_with(
-        api={"keys": ["k"]},
-        webhooks=[{"url": "https://crm.corner-garage.dev", "secret": "s"}],
-    )
+    config = config_with(business={"knowledge": str(tmp_path)})
     found = examples.check_without_effect(config)
 
     assert examples.check_without_effect(load(EXAMPLE, environ)) == []
-    assert {finding.subject for finding in found} == {"api.keys", "webhooks"}
+    assert {finding.subject for finding in found} == {"business.knowledge"}
     assert all(finding.ok and finding.fix for finding in found)
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import dead_letters, demo, doctor, messages, replay, running
+from gateway.cli import backups, dead_letters, demo, doctor, keys, messages, privacy, replay, running, webhooks
 from gateway.cli.failures import FAILED, INTERRUPTED, CommandFailure
 from gateway.printable import printable
 from gateway.tracebacks import headline
@@ -43,7 +43,7 @@ def frontdesk(_version: Version = False) -> None:
     """Frontdesk: a self-hosted messaging gateway. Start with: frontdesk demo"""
 
 
-for family in (demo, running, doctor, messages, dead_letters, replay):
+for family in (demo, running, doctor, messages, dead_letters, keys, replay, privacy, backups, webhooks):
     family.add_to(app)
 
 

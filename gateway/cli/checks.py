@@ -190,9 +190,8 @@ def check_tools(config: Config) -> Finding:
     except ConfigError as error:
         return _problem("tools", str(error), "see docs/adding-a-tool.md")
     listed = ", ".join(tool.name for tool in tools)
-    if not config.business.hours and config.assistant.tools is None:
-        return Finding("tools", True, f"{listed}; none for appointments", "fill in business.hours to offer times")
-    return _ok("tools", listed)
+    without = "" if config.business.hours else " (none for appointments: business.hours is empty)"
+    return _ok("tools", f"{listed}{without}")
 
 
 async def check_handoff(config: Config, roster: Roster) -> Sequence[Finding]:

@@ -48,7 +48,7 @@ async def _examine(path: Path, config: Config) -> int:
 
 async def _findings(path: Path, config: Config) -> AsyncGenerator[Sequence[Finding], None]:
     from channels.base import Finding
-    from gateway.cli import checks, examples
+    from gateway.cli import checks, examples, webhook_checks
     from gateway.clock import utc_now
 
     async with open_roster(config) as roster:
@@ -64,6 +64,7 @@ async def _findings(path: Path, config: Config) -> AsyncGenerator[Sequence[Findi
         yield await checks.check_models(config, utc_now().date())
         yield [checks.check_tools(config)]
         yield await checks.check_handoff(config, roster)
+        yield await webhook_checks.check_webhooks(config)
         for channel in roster:
             yield await checks.check_channel(channel, config.webhook_url(channel.name))
 

@@ -24,8 +24,6 @@ ACCOUNTS = {
 """The channels' own addresses in the config.yaml that comes with Frontdesk, by their key."""
 
 WITHOUT_EFFECT = {
-    "webhooks": "webhooks to your own addresses",
-    "api.keys": "the REST API",
     "business.knowledge": "reading your own texts",
 }
 """Keys that are accepted already, and what they wait for."""

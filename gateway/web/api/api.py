@@ -1,0 +1,171 @@
+"""The API's door: who asks, how often, for which path; then the path's own answer, or a problem."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+import structlog
+from aiohttp import hdrs, web
+
+from gateway.config import ApiConfig
+from gateway.storage import Began, StorageUnavailable
+from gateway.web.api import repeats
+from gateway.web.api.cors import Cors
+from gateway.web.api.docs import Docs
+from gateway.web.api.keys import Keys
+from gateway.web.api.limits import Buckets, MonotonicClock, network_of
+from gateway.web.api.problems import Problem, unavailable
+from gateway.web.api.reading import JSON, parse_body, read_body, read_path, read_query
+from gateway.web.api.repeats import Repeats
+from gateway.web.api.route import BASE, Asked, Desk, Holder, Route
+from gateway.web.api.streams import Stream, wants_events
+from gateway.web.api.table import TABLE
+
+log = structlog.get_logger(__name__)
+
+KEY_TIMEOUT_S = 5.0
+BURST_S = 2.0
+"""Whoever has been silent may ask at once what he may ask in this time."""
+ID = "{conversation_id}"
+
+
+class Api:
+    """Answers ``/api/``: the paths of the table, their document, and the pages that explain it."""
+
+    def __init__(
+        self, desk: Desk, config: ApiConfig, *, max_body_bytes: int, monotonic: MonotonicClock = time.monotonic
+    ) -> None:
+        self._desk = desk
+        self._max_body_bytes = max_body_bytes
+        self.keys = Keys(desk.storage, config.keys, desk.clock, monotonic)
+        self._rates = Buckets(rate_per_s=config.rate_per_s, burst=config.rate_per_s * BURST_S, monotonic=monotonic)
+        self._repeats = Repeats(desk.storage, desk.clock)
+        self._cors = Cors(config.cors_origins)
+        self._docs = Docs()
+
+    def add_routes(self, router: web.UrlDispatcher) -> None:
+        """Mount every path for every method: whoever has no key learns nothing from how he is refused."""
+        self._docs.add_routes(router)
+        for path in dict.fromkeys(route.full_path for route in TABLE):
+            routes = {route.method: route for route in TABLE if route.full_path == path}
+            router.add_route(hdrs.METH_ANY, path.replace(ID, "{conversation_id:[^/]+}"), _Path(self, routes).handle)
+        router.add_route(hdrs.METH_ANY, f"{BASE}{{rest:(/.*)?}}", _Path(self, {}).handle)
+
+    async def handle(self, request: web.Request, routes: dict[str, Route]) -> web.StreamResponse:
+        """Answer one request."""
+        allowed = self._cors.preflight(request, routes)
+        try:
+            response: web.StreamResponse = allowed or await self._answer(request, routes)
+        except Problem as problem:
+            response = _refused(request, problem)
+        except (StorageUnavailable, TimeoutError):
+            response = _refused(request, unavailable())
+        if not response.prepared:
+            self._cors.mark(request, response)
+        return response
+
+    async def _answer(self, request: web.Request, routes: dict[str, Route]) -> web.StreamResponse:
+        holder = await self._let_in(request)
+        route = _meant(request, routes, holder)
+        path, query = read_path(request), read_query(route, request)
+        raw = await read_body(request, self._max_body_bytes)
+        asked = Asked(holder, path, query, parse_body(route, request, raw))
+        key = repeats.key_of(request) if route.method == hdrs.METH_POST else None
+        if wants_events(route, request):
+            response = web.StreamResponse()
+            self._cors.mark(request, response)
+            return await Stream(request, response).follow(self._told(route, asked, request, key, raw))
+        return await self._told(route, asked, request, key, raw)
+
+    async def _let_in(self, request: web.Request) -> Holder:
+        async with asyncio.timeout(KEY_TIMEOUT_S):
+            authorizations = request.headers.getall(hdrs.AUTHORIZATION, [])
+            shown = authorizations[0] if len(authorizations) == 1 else None
+            holder = await self.keys.identify(shown, network_of(request.remote or ""))
+        retry_after_s = self._rates.take(holder.id)
+        if retry_after_s is not None:
+            raise Problem("rate-limited", "this key asks too often; slow down", retry_after_s=retry_after_s)
+        return holder
+
+    async def _told(
+        self, route: Route, asked: Asked, request: web.Request, key: str | None, raw: bytes
+    ) -> web.Response:
+        """Answer, once for all requests with this key; what is refused is an answer, too."""
+        try:
+            if key is None:
+                return await self._run(route, asked, request)
+            began = await self._repeats.begin(asked.holder, key, request, raw)
+            if not began.is_new:
+                return repeats.replay(began)
+            response = await self._run(route, asked, request)
+            await self._keep(began, response)
+        except Problem as problem:
+            return _refused(request, problem)
+        except (StorageUnavailable, TimeoutError):
+            return _refused(request, unavailable())
+        return response
+
+    async def _run(self, route: Route, asked: Asked, request: web.Request) -> web.Response:
+        """Have the path answer.
+
+        Raises:
+            StorageUnavailable: the database is away.
+            TimeoutError: it does not answer.
+        """
+        try:
+            async with asyncio.timeout(route.timeout_s):
+                told = await route.answer(self._desk, asked)
+        except Problem as problem:
+            return _refused(request, problem)
+        except (StorageUnavailable, TimeoutError):
+            raise
+        except Exception:  # a fault of ours: it is in the log, whoever asked learns nothing of it
+            log.exception("api_failed", method=route.method, path=route.path)
+            return _refused(request, Problem("failed", "something went wrong; look before you repeat it"))
+        return web.Response(status=route.status, body=told.model_dump_json().encode(), content_type=JSON)
+
+    async def _keep(self, began: Began, response: web.Response) -> None:
+        try:
+            await self._repeats.settle(began, response)
+        except StorageUnavailable:  # it was done, and whoever asked is told so; a repetition is told to look
+            log.warning("api_answer_not_kept", status=response.status)
+
+
+class _Path:
+    """One path's handler."""
+
+    def __init__(self, api: Api, routes: dict[str, Route]) -> None:
+        self._api = api
+        self._routes = routes
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        return await self._api.handle(request, self._routes)
+
+
+def _refused(request: web.Request, problem: Problem) -> web.Response:
+    return problem.response(request.rel_url.raw_path)
+
+
+def _meant(request: web.Request, routes: dict[str, Route], holder: Holder) -> Route:
+    """Return the route of this request.
+
+    Raises:
+        Problem: there is none, or the key does not reach it.
+    """
+    if not routes:
+        raise Problem("not-found", "there is no such path; /api/docs lists them")
+    method = hdrs.METH_GET if request.method == hdrs.METH_HEAD else request.method
+    route = routes.get(method)
+    if route is None:
+        allow = ", ".join(_allowed(routes))
+        raise Problem("method-not-allowed", f"this path takes {allow}", headers={hdrs.ALLOW: allow})
+    if not holder.scope.covers(route.scope):
+        detail = f"this key is for {holder.scope}; this needs one for {route.scope}"
+        raise Problem("forbidden", detail)
+    return route
+
+
+def _allowed(routes: dict[str, Route]) -> Sequence[str]:
+    return sorted({*routes, *((hdrs.METH_HEAD,) if hdrs.METH_GET in routes else ())})
