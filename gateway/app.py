@@ -84,7 +84,7 @@ class Gateway:
         door = Door(self.inbox, parts.roster, parts.metrics, max_body_bytes=max_body_bytes)
         calendar = CalendarFeed(parts.storage, clock, config.api.calendar_token, name=config.business.name)
         diary = Diary(parts.storage, config.business)
-        desk = Desk(parts.storage, parts.service, parts.roster, bus, diary, clock)
+        desk = Desk(parts.storage, parts.memory, config.data.dir, parts.service, parts.roster, bus, diary, clock)
         self.api = Api(desk, config.api, max_body_bytes=max_body_bytes)
         pages: list[Routes] = [self.health] if role == "worker" else [door, self.health, calendar, self.api]
         self.server = Server(pages, host=config.server.host, port=config.server.port)

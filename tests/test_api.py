@@ -24,7 +24,7 @@ from gateway.assistant.parts import Parts, open_parts
 from gateway.assistant.tools.availability import Diary
 from gateway.clock import Clock
 from gateway.storage import AddKey, Answer, Compose, Storage
-from gateway.web.api import Api, people
+from gateway.web.api import Api, people, reading
 from gateway.web.api.operations import problem_names
 from gateway.web.api.problems import KINDS
 from gateway.web.api.route import Desk, Route, Scope
@@ -141,7 +141,9 @@ async def served(
     async with open_parts(loaded, clock) as parts:
         if migrate:
             await parts.storage.migrate()
-        desk = Desk(parts.storage, parts.service, parts.roster, parts.bus, Diary(parts.storage, loaded.business), clock)
+        diary = Diary(parts.storage, loaded.business)
+        folder = loaded.data.dir
+        desk = Desk(parts.storage, parts.memory, folder, parts.service, parts.roster, parts.bus, diary, clock)
         timer = {} if monotonic is None else {"monotonic": monotonic}
         page = Api(desk, loaded.api, max_body_bytes=loaded.server.max_body_mb * 1024 * 1024, **timer)
         server = Server([page], host="127.0.0.1", port=0)
@@ -339,6 +341,20 @@ async def test_a_body_without_an_announced_length_is_limited_too(client: Client)
         status, closes = response.status, response.headers.get("Connection")
 
     assert (status, closes) == (413, "close")
+
+
+async def test_a_body_that_dribbles_in_is_not_waited_for(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever announces more than comes holds no connection for long."""
+    monkeypatch.setattr(reading, "READ_TIMEOUT_S", 0.1)
+    reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+    writer.write(b"POST /api/v1/chat HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n")
+    writer.write(f"Authorization: Bearer {KEY}\r\n\r\n{{".encode())
+    async with asyncio.timeout(5):
+        answer = await reader.readuntil(b"problems#timeout")
+    writer.close()
+
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert b"\r\nConnection: close\r\n" in answer
 
 
 async def test_several_faults_are_told_together(client: Client) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,7 +13,8 @@ from structlog.testing import capture_logs
 
 from gateway.config import ConfigError
 from gateway.storage import NoteKeyUses, RevokeKey, StorageUnavailable
-from gateway.web.api import limits
+from gateway.tasks import end
+from gateway.web.api import keys, limits
 from gateway.web.api.keys import FAILURES
 from gateway.web.api.limits import Buckets, network_of
 from gateway.web.api.route import Scope
@@ -123,6 +125,20 @@ async def test_the_last_use_is_noted_off_the_requests_way(client: Client, clocks
     after = await last_uses(client)
 
     assert (before, noted, after) == ([None], [NOW + timedelta(seconds=3)], [NOW + timedelta(seconds=3)])
+
+
+async def test_the_loop_notes_by_itself(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever serves the API keeps it running."""
+    monkeypatch.setattr(keys, "NOTE_EVERY", timedelta(milliseconds=1))
+    key = await client.make_key("read")
+    noting = asyncio.create_task(client.api.keys.note_uses_forever())
+    await client.ask("GET", "/leads", key=key)
+    async with asyncio.timeout(5):
+        while await last_uses(client) == [None]:
+            await asyncio.sleep(0.005)
+    await end([noting])
+
+    assert await last_uses(client) == [NOW]
 
 
 async def test_what_cannot_be_noted_is_noted_later(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,6 +99,16 @@ async def test_a_reply_that_could_not_leave_is_not_stored(tmp_path: Path, databa
     assert shown.told["total_messages"] == 1
 
 
+@pytest.mark.parametrize("body", [{}, {"content": " "}, {"content": "x", "author": " "}])
+async def test_a_reply_says_something_by_somebody(client: Client, body: dict[str, str]) -> None:
+    """Nothing is stored of what is none."""
+    path = await of_customer(client)
+    reply = await client.ask("POST", f"{path}/messages", body)
+
+    assert (reply.status, reply.problem) == (422, "invalid")
+    assert (await client.ask("GET", path)).told["mode"] == "bot"
+
+
 async def test_what_the_channel_cannot_show_is_refused(client: Client) -> None:
     """SMS has no uploads and no templates of Meta's; the detail says what to do."""
     path = await of_customer(client)
@@ -237,3 +247,21 @@ async def test_a_caller_of_chat_has_no_sender_to_block(client: Client) -> None:
     replies = [await client.ask(method, "/conversations/c/block") for method in ("POST", "DELETE")]
 
     assert [(reply.status, reply.problem) for reply in replies] == [(409, "no-sender")] * 2
+
+
+async def test_a_person_is_told_everything_and_then_forgotten(client: Client) -> None:
+    """By a key for admins only; afterwards nothing of theirs is left, and nobody is found any more."""
+    path = f"{await of_customer(client, 'my words')}/person"
+    key = await client.make_key("write")
+    refused = await client.ask("DELETE", path, key=key)
+    told = await client.ask("GET", path)
+    erased = await client.ask("DELETE", path)
+    again = await client.ask("GET", path)
+    left = await client.ask("GET", "/conversations")
+
+    assert refused.status == 403
+    assert [message["content"] for message in told.told["data"]["messages"]] == ["my words"]
+    assert erased.told["rows"]["conversation_messages"] == 1
+    assert again.status == 404
+    assert "my words" not in left.text
+    assert CUSTOMER not in left.text

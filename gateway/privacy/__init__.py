@@ -1,6 +1,6 @@
 """A person's data: handed to them, erased on their wish, and not kept for longer than the owner has decided."""
 
-from gateway.privacy.export import Exported, export_person
+from gateway.privacy.export import Exported, export_person, read_person
 from gateway.privacy.forgetting import Forgotten, SpoolBusy, forget_person
 from gateway.privacy.meant import find_people, spellings
 from gateway.privacy.retention import Retention
@@ -13,5 +13,6 @@ __all__ = [
     "export_person",
     "find_people",
     "forget_person",
+    "read_person",
     "spellings",
 ]

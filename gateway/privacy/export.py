@@ -43,9 +43,7 @@ async def export_person(storage: Storage, data_dir: Path, person: Person, target
         StorageUnavailable: the database is away.
         OSError: the file cannot be written.
     """
-    parts: dict[str, list[Row]] = await storage.run(ReadPerson(person.seeds))
-    parts["consent"] = [{name: row[name] for name in CONSENT} for row in parts["addresses"]]
-    parts["webhooks"] = await _webhooks_naming(storage, Names(person.names))
+    parts = await read_person(storage, person)
     media = MediaStore(data_dir / "media")
     files = _name_files(parts["attachments"])
     missing = await asyncio.to_thread(
@@ -53,6 +51,18 @@ async def export_person(storage: Storage, data_dir: Path, person: Person, target
     )
     counts = {part: len(rows) for part, rows in parts.items() if rows}
     return Exported(counts, len(files) - missing, missing)
+
+
+async def read_person(storage: Storage, person: Person) -> dict[str, list[Row]]:
+    """Return everything about a person, by the parts of ``data.json``.
+
+    Raises:
+        StorageUnavailable: the database is away.
+    """
+    parts: dict[str, list[Row]] = await storage.run(ReadPerson(person.seeds))
+    parts["consent"] = [{name: row[name] for name in CONSENT} for row in parts["addresses"]]
+    parts["webhooks"] = await _webhooks_naming(storage, Names(person.names))
+    return parts
 
 
 async def _webhooks_naming(storage: Storage, names: Names) -> list[Row]:

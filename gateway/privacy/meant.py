@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import re
 
 from channels.base import ChecksRecipient
 from gateway.roster import Roster
 from gateway.storage import Storage
 from gateway.storage.privacy import FindPeople, Person
 
+_NO_DIGIT = re.compile(r"\D")
+_PHONE = re.compile(r"\+[\d\s().-]{7,30}", re.ASCII)
+
 
 def spellings(roster: Roster, text: str) -> tuple[str, ...]:
-    """Return what was typed, and how each channel would write it."""
+    """Return what was typed, how each channel would write it, and a number as phones do: its channel may be off."""
     written = [text.strip()]
+    digits = _NO_DIGIT.sub("", text)
+    if text.strip().startswith("+") and _PHONE.fullmatch(text.strip()):
+        written.append(f"+{digits}")
     for channel in roster:
         if isinstance(channel, ChecksRecipient):
             with contextlib.suppress(ValueError):

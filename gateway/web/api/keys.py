@@ -39,8 +39,8 @@ class Keys:
     ) -> None:
         self._storage = storage
         self._configured = [
-            (digest, Holder(f"config:{digest.hex()[:16]}", f"api.keys.{number}", Scope.ADMIN))
-            for number, digest in enumerate(_digest(key.get_secret_value()) for key in configured)
+            (digest, Holder(f"config:{digest.hex()[:16]}", "api", Scope.ADMIN))
+            for digest in (_digest(key.get_secret_value()) for key in configured)
         ]
         self._clock = clock
         self._failures = Buckets(rate_per_s=FAILURES_PER_S, burst=FAILURES, monotonic=monotonic)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -12,6 +13,7 @@ from pydantic import BaseModel
 from gateway.assistant.service import ChatbotService
 from gateway.assistant.tools.availability import Diary
 from gateway.bus import Bus
+from gateway.cache import Memory
 from gateway.clock import Clock
 from gateway.roster import Roster
 from gateway.storage import Storage
@@ -49,6 +51,8 @@ class Desk:
     """What the paths work with."""
 
     storage: Storage
+    memory: Memory
+    data_dir: Path
     service: ChatbotService
     roster: Roster
     bus: Bus

@@ -11,6 +11,7 @@ from gateway.web.api import (
     leads,
     messages,
     people,
+    persons,
     transcripts,
 )
 from gateway.web.api.route import Route
@@ -21,6 +22,7 @@ TABLE: tuple[Route, ...] = (
     *conversations.ROUTES,
     *transcripts.ROUTES,
     *people.ROUTES,
+    *persons.ROUTES,
     *leads.ROUTES,
     *appointments.ROUTES,
     *availability.ROUTES,
