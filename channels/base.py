@@ -6,11 +6,12 @@ conversations and answers into :class:`Outbound` messages, which a channel sends
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 from channels.content import Choice, Content
 
@@ -29,7 +30,13 @@ class Request:
     target: str
     """Path and query as on the request line, not decoded."""
     headers: tuple[tuple[str, str], ...]
-    body: bytes
+    body: bytes = b""
+    file: Path | None = None
+    """Where the body lies, where it is too large to be held in memory; ``body`` is empty then."""
+
+    def content(self) -> bytes:
+        """Return the whole body, wherever it is; reads a file, so a loop calls it in a thread."""
+        return self.body if self.file is None else self.file.read_bytes()
 
     def header(self, name: str) -> str | None:
         """Return the first header of that name, in whatever case it was sent, or None."""
@@ -65,11 +72,32 @@ class Consent(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file that a customer sent, still at the platform."""
+    """A file that a customer sent, still at the platform or come along with the message."""
 
     url: str
     content_type: str = "application/octet-stream"
     name: str | None = None
+    content: bytes | None = None
+    """The file itself, where it came along: then ``url`` only names it (RFC 2392), and nobody fetches it."""
+
+
+class ClueKind(StrEnum):
+    """What kind of thing a clue names."""
+
+    DELIVERY = "delivery"
+    """A message of ours, by our own delivery id and with a proof that we made the reference."""
+    MESSAGE = "message"
+    """A message of either side, by what the platform calls it: one of ``Inbound.known_as``."""
+    SUBJECT = "subject"
+    """What a conversation is about: it counts only while the conversation is recent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clue:
+    """What tells which of a sender's conversations a message continues."""
+
+    kind: ClueKind
+    value: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +118,21 @@ class Inbound:
     """Set where the whole message is a consent keyword: it is stored and no turn is run."""
     overheard: bool = False
     """True where another app of the platform answers this customer now: it is stored and no turn is run."""
+    automatic: str | None = None
+    """Why it is no person's message: an answering machine, a list, a loop. It is stored, opens nothing again, and no
+    turn is run."""
     thread_key: str | None = None
-    """What makes this conversation one on its channel, where that is not the sender's address."""
+    """What makes this conversation one on its channel, where that is not the sender's address: with ``clues``, only of
+    a message that continues none."""
+    clues: tuple[Clue, ...] = ()
+    """What it continues, surest first: the first conversation of this sender's that one of them leads to."""
+    known_as: tuple[str, ...] = ()
+    """What later messages may call it, or the thread that it is in."""
+    fingerprint: str | None = None
+    """A hash of what it says, where the platform's ids cannot be trusted: another message under a known
+    ``external_id`` is one of its own."""
+    original: bytes | None = None
+    """The whole message as it came, where that is more than is shown: kept for people, never shown to the model."""
     identity: str | None = None
     """The platform's own lasting id of the person, where the sender's address may be hidden, change, or pass to
     somebody else: it goes first in telling whose conversation this is."""
@@ -133,6 +174,8 @@ class Status:
     error_message: str | None = None
     opted_out: Scope | None = None
     """Set where the failure says that the recipient has opted out: of what."""
+    undeliverable: bool = False
+    """True where the failure says that the address takes no messages at all."""
     pricing: Mapping[str, Any] | None = None
     """What the platform says that the message costs, in its own words."""
 
@@ -282,6 +325,21 @@ class Outbound:
     """For how many seconds the customer has written nothing; None where they never wrote on this channel."""
     attempts: int = 0
     """How often the platform has been asked already to take it, and did not."""
+    prepared: bytes | None = None
+    """What :class:`channels.abilities.Prepares` made of it: every attempt sends the same bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The customer's message that an outbound one answers, as it was stored."""
+
+    external_id: str
+    text: str
+    sent_at: datetime
+    """The platform's own time where it told one, else when it was stored (aware UTC)."""
+    sender_name: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """As on :class:`Inbound`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,124 +413,3 @@ class Channel(Protocol):
         Raises:
             SendError: one of its subclasses, each of which says what to do next.
         """
-
-
-# --- rare abilities: a channel has them by having the method ---------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Polled:
-    """What a poll found, and where the next one starts."""
-
-    events: tuple[Event, ...]
-    checkpoint: Mapping[str, Any]
-
-
-@runtime_checkable
-class Polls(Protocol):
-    """A channel that can ask the platform for messages whose webhook never arrived."""
-
-    poll_every_s: float
-
-    async def poll(self, checkpoint: Mapping[str, Any] | None, now: datetime) -> Polled:
-        """Return what is new since the checkpoint; None means from now on.
-
-        Raises:
-            SendError: when the platform cannot be asked.
-        """
-
-
-@runtime_checkable
-class LooksUp(Protocol):
-    """A channel that can ask the platform whether an ambiguous send happened."""
-
-    async def find(self, outbound: Outbound, since: datetime, known_ids: frozenset[str]) -> Receipt | None:
-        """Return the receipt of a message like this one sent at or after ``since``, or None where there is none.
-
-        ``known_ids`` are the external ids of other deliveries, which are not this one.
-
-        Raises:
-            SendError: when the platform cannot be asked.
-        """
-
-
-@runtime_checkable
-class Paced(Protocol):
-    """A channel that knows how fast its platform wants to be used."""
-
-    default_rate_per_s: float
-    """How many sends a second may begin, where the configuration says nothing."""
-
-
-@runtime_checkable
-class NamesWebhook(Protocol):
-    """A channel whose platform wants more to be pasted than the bare address of the webhook."""
-
-    webhook_address: str
-
-
-@runtime_checkable
-class ChecksRecipient(Protocol):
-    """A channel that can tell an address from a typing error, before something is sent to it."""
-
-    def check_recipient(self, text: str) -> str:
-        """Return an address that an operator typed in the way in which the channel writes it.
-
-        Raises:
-            ValueError: it is none of a customer's on this channel; the message says how to write one.
-        """
-
-
-@runtime_checkable
-class ShowsTyping(Protocol):
-    """A channel that can show a customer that the message has been read and an answer is being written."""
-
-    typing_every_s: float
-    """After how many seconds the platform stops showing it."""
-
-    async def show_typing(self, recipient: str, external_id: str) -> None:
-        """Show it; ``external_id`` is the newest message that is being answered.
-
-        Raises:
-            SendError: it could not be shown, which does not matter.
-        """
-
-
-@dataclass(frozen=True, slots=True)
-class Media:
-    """A fetched attachment."""
-
-    content: bytes
-    content_type: str
-
-
-@runtime_checkable
-class FetchesMedia(Protocol):
-    """A channel whose attachments have to be fetched from the platform."""
-
-    async def fetch_media(self, url: str, max_bytes: int) -> Media:
-        """Download one attachment.
-
-        Raises:
-            MediaLater: it may be there later.
-            MediaRefused: it will not.
-        """
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of ``frontdesk doctor``."""
-
-    subject: str
-    ok: bool
-    detail: str
-    fix: str | None = None
-    """What to do about it, where ``ok`` is False."""
-
-
-@runtime_checkable
-class Diagnoses(Protocol):
-    """A channel that can check its own credentials and its webhook at the platform."""
-
-    async def diagnose(self) -> Sequence[Finding]:
-        """Ask the platform and report; a failing call is a finding, never an exception."""

@@ -13,6 +13,7 @@
         ├── OutcomeUnknown        it may have been sent: confirm before sending again
         ├── Refused               final for this message
         │   ├── OptedOut          ... and for this recipient, until they opt in
+        │   ├── Undeliverable     ... and for this recipient, until they write again
         │   ├── OutsideWindow     ... until the recipient writes again
         │   └── OwnedElsewhere    ... until the platform gives the recipient's thread back to us
         └── CredentialsRejected   stop the channel, keep its messages, tell the operator
@@ -116,6 +117,10 @@ class OptedOut(Refused):
     def __init__(self, message: str | None = None, *, code: str | None = None, scope: Scope = Scope.ALL) -> None:
         super().__init__(message, code=code)
         self.scope = scope
+
+
+class Undeliverable(Refused):
+    """The recipient's address takes no messages."""
 
 
 class OutsideWindow(Refused):

@@ -12,7 +12,8 @@ from aiohttp.test_utils import unused_port
 from pydantic import ValidationError
 
 import channels
-from channels.base import Channel, ChannelContext, ChecksRecipient, Outbound, Request
+from channels.abilities import ChecksRecipient
+from channels.base import Channel, ChannelContext, Outbound, Request
 from channels.content import Content
 from channels.errors import Doubt, PayloadError, SendError, SignatureError
 from channels.http import Http

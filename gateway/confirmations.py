@@ -10,7 +10,8 @@ from itertools import count
 
 import structlog
 
-from channels.base import DeliveryStatus, LooksUp, Receipt, Status
+from channels.abilities import LooksUp
+from channels.base import DeliveryStatus, Receipt, Status
 from channels.errors import SendError
 from gateway.clock import Clock
 from gateway.config import OutboxConfig

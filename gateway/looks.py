@@ -9,7 +9,8 @@ from typing import Protocol, cast
 
 import structlog
 
-from channels.base import Channel, Diagnoses, Finding
+from channels.abilities import Diagnoses, Finding
+from channels.base import Channel
 from gateway.clock import Clock
 from gateway.roster import Roster
 from gateway.storage import ClaimLook, SaveFindings, Storage, StorageUnavailable

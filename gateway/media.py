@@ -13,8 +13,8 @@ from tempfile import NamedTemporaryFile
 
 import structlog
 
-from channels.base import FetchesMedia
-from channels.base import Media as Fetched
+from channels.abilities import FetchesMedia
+from channels.abilities import Media as Fetched
 from channels.errors import MediaLater, MediaRefused
 from channels.http import Http
 from gateway.clock import Clock

@@ -8,7 +8,8 @@ from typing import Protocol, cast
 
 import structlog
 
-from channels.base import Channel, Polls
+from channels.abilities import Polls
+from channels.base import Channel
 from channels.errors import SendError
 from gateway.clock import Clock
 from gateway.inbox import Inbox

@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 
 import structlog
 
-from channels.base import Channel, ShowsTyping
+from channels.abilities import ShowsTyping
+from channels.base import Channel
 from channels.errors import SendError
 from gateway.tasks import end
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from channels.base import Channel, ChannelContext, Event, Paced, Status
+from channels.abilities import Paced
+from channels.base import Channel, ChannelContext, Event, Status
 from channels.http import Http
 from channels.registry import CHANNELS
 from gateway.config import ChannelConfig, Config, ConfigError, Problem

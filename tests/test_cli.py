@@ -15,7 +15,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from channels.base import Consent, Echo, Finding, Inbound, Request
+from channels.abilities import Finding
+from channels.base import Consent, Echo, Inbound, Request
 from gateway.cli.dead_letters import _completed
 from gateway.cli.doctor import _show
 from gateway.cli.failures import Misused

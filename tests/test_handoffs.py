@@ -14,7 +14,8 @@ from prometheus_client import generate_latest
 from sqlmodel import col, select
 from structlog.testing import capture_logs
 
-from channels.base import Control, Finding
+from channels.abilities import Finding
+from channels.base import Control
 from gateway.clock import utc_now
 from gateway.config import Config
 from gateway.handoffs import Handoffs, worker

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from channels.base import Finding
+from channels.abilities import Finding
 from gateway import looks
 from gateway.clock import utc_now
 from gateway.looks import AGAIN, UNANSWERED, UNANSWERED_FIX, Looker

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from channels.base import Media as Fetched
+from channels.abilities import Media as Fetched
 from channels.http import Http
 from gateway.clock import utc_now
 from gateway.media import MAX_BYTES, Media, MediaStore

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from channels.base import Polled
+from channels.abilities import Polled
 from channels.errors import PayloadError, RetryLater
 from gateway import polls
 from gateway.bus import open_bus

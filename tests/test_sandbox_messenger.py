@@ -11,6 +11,7 @@ import pytest
 from aiohttp import FormData
 from hypothesis import given
 
+from channels.abilities import Media
 from channels.base import (
     ChannelContext,
     Control,
@@ -18,7 +19,6 @@ from channels.base import (
     Echo,
     Edit,
     Inbound,
-    Media,
     Outbound,
     Reaction,
     Request,

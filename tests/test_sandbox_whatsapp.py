@@ -9,13 +9,13 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 
+from channels.abilities import Media
 from channels.base import (
     ChannelContext,
     DeliveryStatus,
     Echo,
     Edit,
     Inbound,
-    Media,
     Moved,
     Outbound,
     Preference,

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from channels.base import Channel, ChannelContext, Event, Finding, Media, Outbound, Parsed, Receipt, Request
+from channels.abilities import Finding, Media
+from channels.base import Channel, ChannelContext, Event, Outbound, Parsed, Receipt, Request
 from channels.messenger.codes import send_error
 from channels.messenger.diagnosis import diagnose
 from channels.messenger.media import fetch_media

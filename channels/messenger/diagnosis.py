@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from channels.base import Finding
+from channels.abilities import Finding
 from channels.errors import CredentialsRejected, SendError
 from channels.messenger.settings import MessengerSettings
 from channels.meta.diagnosis import app_id, token_findings

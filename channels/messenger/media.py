@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from channels.base import Media
+from channels.abilities import Media
 from channels.errors import MediaRefused
 from channels.http import Http
 from channels.meta.media import TAKEN

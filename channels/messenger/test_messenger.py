@@ -11,22 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from channels.base import (
-    DeliveryStatus,
-    Diagnoses,
-    Event,
-    FetchesMedia,
-    Inbound,
-    LooksUp,
-    Note,
-    Paced,
-    Parsed,
-    Polls,
-    Reply,
-    Request,
-    ShowsTyping,
-    Watermark,
-)
+from channels.abilities import Diagnoses, FetchesMedia, LooksUp, Paced, Polls, ShowsTyping
+from channels.base import DeliveryStatus, Event, Inbound, Note, Parsed, Reply, Request, Watermark
 from channels.content import Choice, Content
 from channels.errors import PayloadError, SignatureError
 from channels.http import Http

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from channels.base import Finding
+from channels.abilities import Finding
 from channels.http import Http
 from channels.messenger.channel import MessengerChannel
 from channels.messenger.diagnosis import FIELDS

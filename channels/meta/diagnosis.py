@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from channels.base import Finding
+from channels.abilities import Finding
 from channels.errors import SendError
 from channels.meta.graph import Graph
 from channels.meta.webhooks import a_map, a_text, a_time

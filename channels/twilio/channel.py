@@ -10,20 +10,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from channels.base import (
-    Channel,
-    ChannelContext,
-    Event,
-    Finding,
-    Inbound,
-    Media,
-    Outbound,
-    Parsed,
-    Polled,
-    Receipt,
-    Request,
-    Status,
-)
+from channels.abilities import Finding, Media, Polled
+from channels.base import Channel, ChannelContext, Event, Inbound, Outbound, Parsed, Receipt, Request, Status
 from channels.errors import Doubt, OutsideWindow, PayloadError, SignatureError
 from channels.rendering import Shows
 from channels.text import MAX_SMS_UNITS, sms_units

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from channels.base import Finding
+from channels.abilities import Finding
 from channels.errors import CredentialsRejected, SendError
 from channels.twilio.settings import TwilioSettings
 

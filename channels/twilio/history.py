@@ -7,7 +7,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from channels.base import DeliveryStatus, Inbound, Outbound, Polled, Receipt
+from channels.abilities import Polled
+from channels.base import DeliveryStatus, Inbound, Outbound, Receipt
 from channels.content import Content
 from channels.twilio.codes import STATUSES
 from channels.twilio.parsing import read_message

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from channels.base import Media
+from channels.abilities import Media
 from channels.errors import MediaRefused
 from channels.http import Http
 from channels.twilio.settings import API, TwilioSettings

@@ -11,24 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from channels.base import (
-    Attachment,
-    Consent,
-    DeliveryStatus,
-    Diagnoses,
-    Echo,
-    FetchesMedia,
-    Inbound,
-    LooksUp,
-    NamesWebhook,
-    Paced,
-    Parsed,
-    Polls,
-    Reply,
-    Request,
-    Scope,
-    Status,
-)
+from channels.abilities import Diagnoses, FetchesMedia, LooksUp, NamesWebhook, Paced, Polls
+from channels.base import Attachment, Consent, DeliveryStatus, Echo, Inbound, Parsed, Reply, Request, Scope, Status
 from channels.content import Choice, Content
 from channels.errors import Doubt, PayloadError, SignatureError
 from channels.http import Http

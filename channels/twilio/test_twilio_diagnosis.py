@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from channels.base import Finding
+from channels.abilities import Finding
 from channels.http import Http
 from channels.twilio.channel import TwilioChannel
 from channels.twilio.client import TwilioApi

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from channels.base import Attachment, Consent, DeliveryStatus, Inbound, Outbound, Polled, Receipt
+from channels.abilities import Polled
+from channels.base import Attachment, Consent, DeliveryStatus, Inbound, Outbound, Receipt
 from channels.content import Content
 from channels.errors import CredentialsRejected, OutcomeUnknown
 from channels.http import Http

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from channels.base import Media
+from channels.abilities import Media
 from channels.errors import MediaLater, MediaRefused
 from channels.http import Http
 from channels.twilio.channel import TwilioChannel

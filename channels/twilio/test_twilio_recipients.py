@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from channels.base import ChecksRecipient
+from channels.abilities import ChecksRecipient
 from channels.http import Http
 from channels.twilio.channel import TwilioChannel
 from channels.twilio.test_doubles import CUSTOMER, NUMBER, build

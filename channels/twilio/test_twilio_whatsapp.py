@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from channels.base import Outbound, Receipt, ShowsTyping
+from channels.abilities import ShowsTyping
+from channels.base import Outbound, Receipt
 from channels.content import Choice, Content, Location, Template
 from channels.errors import OutsideWindow, RetryLater
 from channels.http import Http

@@ -7,7 +7,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from channels.base import Channel, ChannelContext, Event, Finding, Media, Outbound, Parsed, Receipt, Request
+from channels.abilities import Finding, Media
+from channels.base import Channel, ChannelContext, Event, Outbound, Parsed, Receipt, Request
 from channels.meta.graph import TIMEOUT_S, UPLOAD_TIMEOUT_S, Graph
 from channels.meta.webhooks import MAX_BODY_BYTES, verify
 from channels.rendering import Shows

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from channels.base import Finding
+from channels.abilities import Finding
 from channels.errors import CredentialsRejected, SendError
 from channels.meta.diagnosis import app_id, token_findings
 from channels.meta.graph import Graph

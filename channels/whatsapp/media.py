@@ -10,7 +10,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 
-from channels.base import Media
+from channels.abilities import Media
 from channels.errors import MediaLater, MediaRefused, Refused, SendError
 from channels.http import Http
 from channels.meta.graph import Graph

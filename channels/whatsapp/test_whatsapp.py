@@ -9,17 +9,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from channels.base import (
-    Diagnoses,
-    FetchesMedia,
-    LooksUp,
-    Paced,
-    Parsed,
-    Polls,
-    Reply,
-    Request,
-    ShowsTyping,
-)
+from channels.abilities import Diagnoses, FetchesMedia, LooksUp, Paced, Polls, ShowsTyping
+from channels.base import Parsed, Reply, Request
 from channels.content import Choice, Content, Link
 from channels.errors import PayloadError, SignatureError
 from channels.http import Http

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from channels.base import Finding
+from channels.abilities import Finding
 from channels.http import Http
 from channels.meta.test_doubles import GraphServer
 from channels.whatsapp.channel import WhatsAppChannel

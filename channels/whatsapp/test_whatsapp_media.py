@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from channels.base import Media
+from channels.abilities import Media
 from channels.errors import MediaLater, MediaRefused
 from channels.http import Http
 from channels.meta.test_doubles import GraphServer

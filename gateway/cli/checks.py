@@ -13,8 +13,9 @@ from shlex import quote
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from channels.abilities import ChecksRecipient, Diagnoses, Finding, NamesWebhook
 from channels.addresses import is_public
-from channels.base import Channel, ChecksRecipient, Diagnoses, Finding, NamesWebhook
+from channels.base import Channel
 from gateway.cli.examples import is_example_host
 
 if TYPE_CHECKING:

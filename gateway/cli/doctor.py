@@ -13,7 +13,7 @@ from gateway.cli.opening import DEFAULT_CONFIG, ConfigPath, complete, load_confi
 from gateway.printable import printable
 
 if TYPE_CHECKING:
-    from channels.base import Finding
+    from channels.abilities import Finding
     from gateway.config import Config
 
 STYLES = {"ok": "green", "warn": "yellow", "problem": "bold red"}
@@ -47,7 +47,7 @@ async def _examine(path: Path, config: Config) -> int:
 
 
 async def _findings(path: Path, config: Config) -> AsyncGenerator[Sequence[Finding], None]:
-    from channels.base import Finding
+    from channels.abilities import Finding
     from gateway.cli import checks, examples, webhook_checks
     from gateway.clock import utc_now
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from channels.base import Finding
+from channels.abilities import Finding
 
 if TYPE_CHECKING:
     from gateway.config import Config

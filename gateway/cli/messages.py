@@ -133,7 +133,7 @@ def _checked(channel: Channel, recipient: str) -> str:
     Raises:
         Misused: it is none on this channel.
     """
-    from channels.base import ChecksRecipient
+    from channels.abilities import ChecksRecipient
 
     if not isinstance(channel, ChecksRecipient):
         return recipient

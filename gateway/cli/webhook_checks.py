@@ -7,8 +7,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from channels.abilities import Finding
 from channels.addresses import is_public
-from channels.base import Finding
 from gateway.cli.examples import is_example_host
 from gateway.cli.failures import Misused
 from gateway.cli.opening import open_storage

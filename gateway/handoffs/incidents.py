@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from channels.base import Channel, Diagnoses
+from channels.abilities import Diagnoses
+from channels.base import Channel
 from gateway.clock import Clock
 from gateway.config import NoticeConfig
 from gateway.handoffs.wording import tell_stopped, to_each

@@ -9,7 +9,8 @@ from datetime import timedelta
 
 import structlog
 
-from channels.base import ChecksRecipient, Outbound
+from channels.abilities import ChecksRecipient
+from channels.base import Outbound
 from channels.content import Content
 from channels.errors import Refused, RetryLater, SendError
 from gateway.clock import Clock

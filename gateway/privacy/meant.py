@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 
-from channels.base import ChecksRecipient
+from channels.abilities import ChecksRecipient
 from gateway.roster import Roster
 from gateway.storage import Storage
 from gateway.storage.privacy import FindPeople, Person

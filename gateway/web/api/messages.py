@@ -7,7 +7,8 @@ from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import Field, model_validator
 
-from channels.base import Channel, ChecksRecipient
+from channels.abilities import ChecksRecipient
+from channels.base import Channel
 from channels.content import Card, Choice, Content, Link, Location, Template
 from channels.rendering import CannotShow, parts_of
 from gateway.storage import Answer, Compose

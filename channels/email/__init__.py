@@ -1,0 +1,1 @@
+"""E-mail: mail in by webhook, IMAP or SMTP, and out by SMTP."""
