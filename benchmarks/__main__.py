@@ -21,6 +21,7 @@ from benchmarks.batch import batch
 from benchmarks.caching import measure as measure_caching
 from benchmarks.escalation import measure as measure_escalation
 from benchmarks.load import ACCOUNT, NUMBER, PUBLIC_URL, TOKEN, Load, post_all, webhook
+from benchmarks.mail import mail
 
 WEBHOOKS = 6000
 CONNECTIONS = 64
@@ -280,6 +281,7 @@ async def main() -> None:
         await latency(rows, folder)
         await turns(rows, folder, stub.port)
         await batch(rows, folder)
+        await mail(rows, folder)
     rows |= await measure_caching()
     rows |= measure_escalation()
     versions = f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}"

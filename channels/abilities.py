@@ -95,6 +95,14 @@ class Listens(Protocol):
 
 
 @runtime_checkable
+class Closes(Protocol):
+    """A channel that keeps connections of its own."""
+
+    async def close(self) -> None:
+        """Close them; what is used afterwards is opened again."""
+
+
+@runtime_checkable
 class Prepares(Protocol):
     """A channel whose messages are built once and kept: each attempt sends the same bytes."""
 

@@ -38,6 +38,10 @@ class Request:
         """Return the whole body, wherever it is; reads a file, so a loop calls it in a thread."""
         return self.body if self.file is None else self.file.read_bytes()
 
+    def in_memory(self) -> Request:
+        """Return the same request with its body in memory; reads a file, as ``content`` does."""
+        return self if self.file is None else replace(self, body=self.file.read_bytes(), file=None)
+
     def header(self, name: str) -> str | None:
         """Return the first header of that name, in whatever case it was sent, or None."""
         wanted = name.lower()
@@ -366,6 +370,8 @@ class ChannelContext:
     webhook_url: str
     """The public address of its webhook, without a trailing slash or fragment."""
     http: Http
+    secret: str = field(default="", repr=False)
+    """A secret of this installation, the same in all its processes, for what a channel signs itself."""
 
 
 class Channel(Protocol):

@@ -87,6 +87,11 @@ class Content:
     """An emoji as an answer to ``reply_to``."""
     reply_to: str | None = None
     """The external id of the message that this one quotes."""
+    subject: str | None = None
+    """What it is about, for channels that show that where something begins; others leave it out."""
+    calendar: str | None = None
+    """Appointments that it speaks of, as iCalendar (RFC 5545), for channels that can attach them; others leave it out,
+    because the text says the same."""
 
     def extras(self) -> dict[str, Any]:
         """Return everything beside the text and the attachments as JSON-able data, without what is empty."""
@@ -108,6 +113,8 @@ class Content:
             template=_template(found.get("template")),
             reaction=found.get("reaction"),
             reply_to=found.get("reply_to"),
+            subject=found.get("subject"),
+            calendar=found.get("calendar"),
         )
 
     @property
@@ -118,7 +125,8 @@ class Content:
     @property
     def is_empty(self) -> bool:
         """Whether nothing at all would be sent."""
-        return not any(getattr(self, field.name) for field in fields(self) if field.name != "reply_to")
+        beside = ("reply_to", "subject", "calendar")
+        return not any(getattr(self, field.name) for field in fields(self) if field.name not in beside)
 
 
 def offered(extras: Mapping[str, Any] | None) -> tuple[Choice, ...]:

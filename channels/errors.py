@@ -42,6 +42,10 @@ class Doubt(StrEnum):
     MISMATCH = "the signature does not match server.public_url and the channel's secrets"
     OTHER_ACCOUNT = "signed rightly, but for another account than the channel's"
     WRONG_TOKEN = "another verify token than the channel's"  # noqa: S105 - it is none
+    WRONG_LOGIN = "another user name or password than the channel's"
+    OTHER_TOPIC = "about another topic than the channel's"
+    EXPIRED = "signed rightly, but at a time that is too far from this machine's clock"
+    REUSED = "signed rightly, but what proves it came with another message before"
 
 
 class SignatureError(ChannelError):

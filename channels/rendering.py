@@ -42,6 +42,8 @@ class Shows:
     location: bool = False
     reactions: bool = False
     templates: bool = False
+    subject: bool = False
+    calendar: bool = False
 
 
 def parts_of(content: Content, shows: Shows) -> tuple[Content, ...]:
@@ -63,6 +65,10 @@ def parts_of(content: Content, shows: Shows) -> tuple[Content, ...]:
     parts = list(_cut(_in_words(content, shows), shows))
     if parts and content.reply_to is not None:
         parts[0] = replace(parts[0], reply_to=content.reply_to)
+    if parts and content.subject is not None and shows.subject:
+        parts[0] = replace(parts[0], subject=content.subject)
+    if parts and content.calendar is not None and shows.calendar:
+        parts[-1] = replace(parts[-1], calendar=content.calendar)
     return tuple(parts)
 
 

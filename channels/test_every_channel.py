@@ -48,6 +48,13 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "verify_token": SECRET,
         "api_base": f"http://127.0.0.1:{unused_port()}",
     },
+    "email": {
+        "address": "help@example.com",
+        "inbound": {"provider": "raw", "secret": SECRET},
+        "imap": {"host": "127.0.0.1", "port": unused_port(), "username": "help", "password": SECRET},
+        "smtp": {"host": "127.0.0.1", "port": unused_port(), "username": "help", "password": SECRET},
+        "token_secret": SECRET,
+    },
 }
 
 every_channel = pytest.mark.parametrize("kind", CHANNELS)
@@ -59,7 +66,7 @@ def build(kind: str, http: Http, **changes: Any) -> Channel:
 
 
 def fixtures(kind: str) -> Iterator[bytes]:
-    return (path.read_bytes() for path in sorted((FOLDER / kind / "fixtures").iterdir()))
+    return (path.read_bytes() for path in sorted((FOLDER / kind / "fixtures").rglob("*")) if path.is_file())
 
 
 @every_channel
@@ -101,7 +108,9 @@ RECIPIENTS = {
     "twilio": ({"+1 (555) 010-9999": "+15550109999"}, ("+15550100001", "5550109999")),
     "messenger": ({" 7000000000000125 ": "7000000000000125", "user_ref:a1": "user_ref:a1"}, ("1", "+15550109999")),
     "whatsapp": ({"+1 555 010 9999": "+15550109999", "US.1349": "US.1349"}, ("1", "5550109999")),
+    "email": ({" Customer@Example.ORG ": "customer@example.org"}, ("help@example.com", "+15550109999", "a@b, c@d.org")),
 }
+NO_ADDRESS = {"email": ("customer@", "@example.org")}
 
 
 @every_channel
@@ -112,7 +121,7 @@ def test_a_recipient_is_checked_before_anything_is_queued(kind: str) -> None:
 
     assert isinstance(channel, ChecksRecipient)
     assert {typed: channel.check_recipient(typed) for typed in good} == good
-    for typed in ("", "Ann", "ann@example.com", *bad):
+    for typed in ("", "Ann", *NO_ADDRESS.get(kind, ("ann@example.com",)), *bad):
         with pytest.raises(ValueError, match=r"^(must be|is the) "):
             channel.check_recipient(typed)
 

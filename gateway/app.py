@@ -17,14 +17,17 @@ from gateway.assistant.tools.availability import Diary
 from gateway.away import Away
 from gateway.clock import Clock, utc_now
 from gateway.config import Config
+from gateway.contents import Contents
 from gateway.handoffs import Handoffs
 from gateway.hooks import Hooks
 from gateway.inbox import Inbox
+from gateway.listeners import Listeners
 from gateway.lock import OwnerLock
 from gateway.looks import Looker
 from gateway.outbox import Outbox
 from gateway.polls import Poller
 from gateway.privacy import Retention
+from gateway.reader import Readers
 from gateway.spool import Spool
 from gateway.storage import OpenChannels, SchemaMismatch, StorageUnavailable, TakeLeases
 from gateway.tasks import end
@@ -44,6 +47,7 @@ SEND_GRACE_S = 12.0
 RESTART_S = 1.0
 LOOK_S = 5.0
 LOOK_TIMEOUT_S = 5.0
+NOTE_TIMEOUT_S = 2.0
 MEANWHILE = "webhooks are spooled, turns and deliveries wait; see: frontdesk doctor"
 
 
@@ -59,7 +63,11 @@ class Gateway:
         bus = parts.bus
         self._owner = f"serve:{uuid.uuid4()}"
         self._spool = spool
-        self.inbox = Inbox(parts.storage, spool, parts.roster, bus, parts.metrics, clock, answer_while_waiting=answers)
+        self.readers = Readers()
+        contents = Contents(self.readers, parts.media.store)
+        self.inbox = Inbox(
+            parts.storage, spool, parts.roster, bus, parts.metrics, clock, contents, answer_while_waiting=answers
+        )
         self.turns = Turns(
             parts.storage,
             parts.roster,
@@ -74,14 +82,15 @@ class Gateway:
         self.outbox = Outbox(
             parts.storage, parts.roster, self.inbox, bus, parts.metrics, clock, config.outbox, owner=self._owner
         )
-        self.poller = Poller(parts.storage, parts.roster, self.inbox, clock)
+        self.poller = Poller(parts.storage, parts.roster, self.inbox, clock, owner=self._owner)
+        self.listeners = Listeners(parts.roster, self.inbox, parts.metrics)
         self.looker = Looker(parts.storage, parts.roster, clock)
         self.handoffs = Handoffs(parts.storage, parts.roster, parts.metrics, clock, config)
         self.hooks = Hooks(parts.storage, parts.http, clock, config.webhooks)
         self.retention = Retention(parts.storage, config.data.dir, clock, config.data.retention_days)
         self.health = Health(parts.storage, spool, parts.metrics, clock)
         max_body_bytes = config.server.max_body_mb * 1024 * 1024
-        door = Door(self.inbox, parts.roster, parts.metrics, max_body_bytes=max_body_bytes)
+        door = Door(self.inbox, parts.roster, parts.metrics, max_body_bytes=max_body_bytes, folder=spool.bodies)
         calendar = CalendarFeed(parts.storage, clock, config.api.calendar_token, name=config.business.name)
         diary = Diary(parts.storage, config.business)
         desk = Desk(parts.storage, parts.memory, config.data.dir, parts.service, parts.roster, bus, diary, clock)
@@ -104,22 +113,29 @@ class Gateway:
             OSError: the address is taken or not ours.
         """
         await self.server.start()
+        if self.role != "worker":
+            await self.listeners.start()
         self._loops = [
             self._keep(self.inbox.drain_forever),
             self._keep(self._work),
             self._keep(self._watch_database),
-            self._keep(self.api.keys.note_uses_forever),
+            self._keep(self.api.note_forever),
         ]
         log.info("serving", port=self.port, role=self.role, channels=len(self.parts.roster.names))
 
     async def stop(self) -> None:
         """Accept no more, finish or release what runs, lose nothing."""
         self.health.stopping = True
+        await self.listeners.stop()
         await self.server.stop()
+        with contextlib.suppress(StorageUnavailable, TimeoutError):
+            async with asyncio.timeout(NOTE_TIMEOUT_S):
+                await self.api.note()
         await asyncio.gather(
             self.turns.stop(TURN_GRACE_S), self.outbox.stop(SEND_GRACE_S), self.hooks.stop(SEND_GRACE_S)
         )
         await end(self._loops)
+        await self.readers.close()
         log.info("stopped")
 
     async def _work(self) -> None:

@@ -5,7 +5,7 @@ https://www.rfc-editor.org/rfc/rfc5545 is the format, rfc7986 has the calendar's
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from icalendar import Calendar, Event, vDuration, vText
@@ -49,6 +49,25 @@ def calendar_of(appointments: Iterable[Appointment], *, installation: str, name:
     events = b"".join(_event(appointment, installation).to_ical() for appointment in appointments)
     head: bytes = calendar.to_ical().removesuffix(_END)
     return head + events + _END
+
+
+def invitation_of(appointments: Sequence[Appointment], *, installation: str, organizer: str) -> str:
+    """Return what a calendar program takes the customer's appointments from, or off, when it is attached to a mail.
+
+    ``organizer`` is the business's name. They are published and ask for no answer (RFC 5546, section 3.2.1), which a
+    program would send as one more mail; where all of them are cancelled, that is what is told (section 3.2.5).
+    """
+    calendar = Calendar()
+    calendar.add("PRODID", PRODUCT)
+    calendar.add("VERSION", "2.0")
+    is_off = all(appointment.status == "cancelled" for appointment in appointments)
+    calendar.add("METHOD", "CANCEL" if is_off else "PUBLISH")
+    for appointment in appointments:
+        event = _event(appointment, installation)
+        event["SUMMARY"] = _Words(" – ".join(filter(None, (_line(appointment.service), _line(organizer)))))
+        event.pop("DESCRIPTION", None)  # what the customer has told of themself is nothing to tell them
+        calendar.add_component(event)
+    return bytes(calendar.to_ical()).decode()
 
 
 def _event(appointment: Appointment, installation: str) -> Event:

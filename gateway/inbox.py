@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
 import structlog
 
+from channels.abilities import Polled
 from channels.base import Channel, Event, Parsed, Reply, Request
 from channels.errors import PayloadError
 from gateway.bus import Bus
 from gateway.clock import Clock
+from gateway.contents import Contents
 from gateway.metrics import Metrics
 from gateway.roster import Roster
-from gateway.segment import Arrival
+from gateway.segment import Arrival, remove_body
 from gateway.spool import Batch, Spool, SpoolUnavailable
 from gateway.storage import Accept, Accepted, Incoming, NoteDraining, Rejected, Storage, StorageUnavailable
 
@@ -48,6 +49,7 @@ class Inbox:
         bus: Bus,
         metrics: Metrics,
         clock: Clock,
+        contents: Contents,
         *,
         answer_while_waiting: bool,
     ) -> None:
@@ -57,6 +59,7 @@ class Inbox:
         self._bus = bus
         self._metrics = metrics
         self._clock = clock
+        self._contents = contents
         self._answer_while_waiting = answer_while_waiting
         self._named: set[str] = set()
         self.calm_since = clock()
@@ -67,24 +70,48 @@ class Inbox:
 
         Raises:
             SignatureError: it is forged.
+            SendError: its proof cannot be checked now.
             SpoolUnavailable: it could not be kept anywhere.
         """
-        await channel.verify(request)
+        try:
+            await channel.verify(request)
+        except BaseException:
+            await _discard(request)
+            raise
+        return await self.take(channel, request)
+
+    async def take(self, channel: Channel, request: Request) -> Reply:
+        """Read and keep what has come by a way that needs no proof of its own; a file of its body is used up.
+
+        Raises:
+            SpoolUnavailable: it could not be kept anywhere.
+        """
         arrival = Arrival(channel.name, request.without_proofs(), self._clock())
-        operation, reply = self._read(channel, arrival)
-        if operation is not None:
-            await self._keep(arrival, operation)
+        in_spool = False
+        try:
+            operation, reply = await self._read(channel, arrival)
+            in_spool = operation is not None and await self._keep(arrival, operation)
+        finally:
+            if not in_spool:
+                await _discard(request)
         return reply
 
-    async def accept_polled(self, channel: Channel, events: Sequence[Event], checkpoint: Mapping[str, Any]) -> Accepted:
-        """Commit what a poll found together with where the next one starts.
+    async def accept_polled(self, channel: Channel, polled: Polled, owner: str) -> Accepted:
+        """Commit what a poll of ``owner``'s found together with where the next one starts.
 
         Raises:
             StorageUnavailable: nothing was committed, the poll is repeated from the old checkpoint.
+            SpoolUnavailable: the disk does not take a file; nothing was committed either.
         """
-        incoming = tuple(entry for event in events if (entry := self._route(channel, event)) is not None)
-        operation = Accept(incoming, self._clock(), self._answer_while_waiting, poll=(channel.name, dict(checkpoint)))
-        accepted = await self._storage.run(operation)
+        now = self._clock()
+        read = [await self._read(channel, Arrival(channel.name, request, now)) for request in polled.requests]
+        told = [operation for operation, _ in read if operation is not None]
+        incoming = [entry for event in polled.events if (entry := self._route(channel, event)) is not None]
+        incoming += [entry for operation in told for entry in operation.events]
+        rejected = tuple(row for operation in told for row in operation.rejected)
+        poll = (channel.name, dict(polled.checkpoint), owner)
+        operation = Accept(tuple(incoming), now, self._answer_while_waiting, rejected, poll=poll)
+        accepted = await self._storage.run(await self._unload(operation))
         self._announce(accepted)
         return accepted
 
@@ -104,12 +131,14 @@ class Inbox:
 
         Raises:
             StorageUnavailable: nothing was committed.
+            SpoolUnavailable: the disk does not take a file.
         """
-        operation, _ = self._read(channel, Arrival(channel.name, request, self._clock()))
+        operation, _ = await self._read(channel, Arrival(channel.name, request, self._clock()))
         if operation is None:
             return None
         if operation.rejected:
             return operation.rejected[0].reason
+        operation = await self._unload(operation)
         try:
             accepted = await self._storage.run(replace(operation, said_at=came_at))
         except StorageUnavailable:
@@ -122,14 +151,14 @@ class Inbox:
 
     # --- reading ---
 
-    def _read(self, channel: Channel, arrival: Arrival) -> tuple[Accept | None, Reply]:
+    async def _read(self, channel: Channel, arrival: Arrival) -> tuple[Accept | None, Reply]:
         """Return what a webhook tells as an operation, or None where that is nothing, and its answer; never raises.
 
         Asked again, the platform would send the same bytes, and a drain would read the same record: what breaks the
         parser is kept like what the parser refuses.
         """
         try:
-            parsed = channel.parse(arrival.request)
+            parsed = await self._contents.parse(channel, arrival.request)
             entries = [(event, self._route(channel, event)) for event in parsed.events]
         except PayloadError as error:
             log.warning("webhook_unreadable", channel=channel.name, reason=str(error))
@@ -179,20 +208,35 @@ class Inbox:
 
     # --- keeping ---
 
-    async def _keep(self, arrival: Arrival, operation: Accept) -> None:
+    async def _keep(self, arrival: Arrival, operation: Accept) -> bool:
+        """Commit or spool what has come; tells whether it is in the spool."""
         if self._spool.active:
             await self._spool_it(arrival)
-            return
+            return True
+        operation = await self._unload(operation)
         try:
             async with asyncio.timeout(ACCEPT_TIMEOUT_S):
                 accepted = await self._commit(arrival, operation)
         except (StorageUnavailable, TimeoutError) as error:
             log.warning("database_away", error=type(error).__name__)
             await self._spool_it(arrival)
+            return True
         except Exception as error:  # noqa: BLE001  it was logged where it was refused
             await self._set_aside(arrival, error)
         else:
             self._announce(accepted)
+        return False
+
+    async def _unload(self, operation: Accept) -> Accept:
+        """Put an operation's files on the disk.
+
+        Raises:
+            SpoolUnavailable: it does not take them.
+        """
+        try:
+            return await self._contents.keep(operation)
+        except OSError as error:
+            raise SpoolUnavailable(f"the disk of data.dir: {error.strerror}") from error
 
     async def _commit(self, arrival: Arrival, operation: Accept) -> Accepted:
         """Commit an operation; one that the database refuses for its content is kept whole instead."""
@@ -204,7 +248,7 @@ class Inbox:
             log.exception("events_refused_by_database", channel=arrival.channel_name)
             self._metrics.rejected.labels(arrival.channel_name, "refused").inc()
             kept = self._operation(arrival, (), f"the database refused it: {type(error).__name__}")
-            return await self._storage.run(kept)
+            return await self._storage.run(await self._unload(kept))
 
     async def _set_aside(self, arrival: Arrival, error: BaseException) -> None:
         """Take what the database refuses in every form out of the way of what is behind it."""
@@ -266,9 +310,9 @@ class Inbox:
             if channel is None:  # it has been taken out of the configuration since: keep it for a replay
                 operation: Accept | None = self._operation(arrival, (), "no such channel is configured")
             else:
-                operation, _ = self._read(channel, arrival)
+                operation, _ = await self._read(channel, arrival)
             if operation is not None:
-                work.append((arrival, replace(operation, said_at=arrival.received_at)))
+                work.append((arrival, replace(await self._unload(operation), said_at=arrival.received_at)))
         async with asyncio.timeout(2 * ACCEPT_TIMEOUT_S):
             results = await asyncio.gather(*(self._commit(*one) for one in work), return_exceptions=True)
         for result in results:
@@ -285,6 +329,12 @@ class Inbox:
 
     def _become_calm(self) -> None:
         self.calm_since = self._clock()
+
+
+async def _discard(request: Request) -> None:
+    """Remove the file of a body that has been used up."""
+    if request.file is not None:
+        await asyncio.to_thread(remove_body, request.file)
 
 
 def _is_refusal(error: BaseException) -> bool:

@@ -16,8 +16,19 @@ from gateway.tracebacks import describe, place
 
 log = structlog.get_logger(__name__)
 
-QUIET = ("aiohttp", "alembic", "asyncio", "httpcore2", "httpx2", "openai", "sqlalchemy", "twilio", "urllib3")
-"""Libraries that are heard from WARNING on: below, twilio 9.13 and the openai SDK log whole requests."""
+QUIET = (
+    "aioimaplib",
+    "aiohttp",
+    "alembic",
+    "asyncio",
+    "httpcore2",
+    "httpx2",
+    "openai",
+    "sqlalchemy",
+    "twilio",
+    "urllib3",
+)
+"""Libraries that are heard from WARNING on: below, some log whole requests and mails."""
 
 _OURS = frozenset({"event", "exception", "_record", "_from_structlog"})
 

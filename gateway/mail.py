@@ -110,7 +110,7 @@ class Mail:
             timeout=self._timeout_s,
             use_tls=self._config.security == "tls",
             start_tls=self._config.security == "starttls",
-            tls_context=self._trusted,
+            tls_context=self._trusted or self._trusted_by_config(),
         )
         try:
             await self._connect(client)
@@ -119,6 +119,10 @@ class Mail:
                 await client.quit(timeout=GOODBYE_S)
         finally:
             client.close()
+
+    def _trusted_by_config(self) -> ssl.SSLContext | None:
+        ca_file = self._config.ca_file
+        return None if ca_file is None else ssl.create_default_context(cafile=ca_file)
 
     async def _connect(self, client: SMTP) -> None:
         try:

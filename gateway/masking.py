@@ -12,7 +12,7 @@ MAX_SEARCHED = 2000
 # fmt: off
 _SAFE_KEYS = frozenset({
     "account_sid", "channel", "channel_name", "channels", "fence", "names", "owner", "part", "pid", "worker",
-    "attempt", "attempts", "limit", "tokens",
+    "attempt", "attempts", "is_late", "limit", "tokens",
     "code", "error", "error_code", "outcome", "reason", "sqlstate", "status",
     "circuit", "command", "effort", "event_name", "kind", "level", "logger", "method", "mode", "model", "role", "tool",
     "topic", "type", "what",

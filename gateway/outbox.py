@@ -12,6 +12,7 @@ from itertools import count
 
 import structlog
 
+from channels.abilities import Prepares
 from channels.base import Channel, Control
 from channels.errors import (
     CredentialsRejected,
@@ -22,6 +23,7 @@ from channels.errors import (
     Refused,
     RetryLater,
     SendError,
+    Undeliverable,
 )
 from gateway.bus import Bus
 from gateway.clock import Clock
@@ -35,9 +37,11 @@ from gateway.storage import (
     OUTCOME_UNKNOWN,
     ClaimDeliveries,
     ClaimedDelivery,
+    KeepPrepared,
     Outcome,
     Pace,
     Pause,
+    ReadAnswered,
     SettleDelivery,
     Storage,
     StorageUnavailable,
@@ -178,11 +182,35 @@ class Outbox:
         with structlog.contextvars.bound_contextvars(delivery_id=delivery.id, channel=channel.name):
             try:
                 await asyncio.sleep(max(0.0, wait_s))
-                settled = await self._send(channel, delivery, lease_ends_s)
+                settled = await self._prepare_and_send(channel, delivery, lease_ends_s)
                 await self._reports.record(settled)
                 self._wake.set()
             except Exception:  # the top of a worker: the lease runs out and the delivery becomes unconfirmed
                 log.exception("delivery_failed_to_settle")
+
+    async def _prepare_and_send(
+        self, channel: Channel, delivery: ClaimedDelivery, lease_ends_s: float
+    ) -> SettleDelivery:
+        if isinstance(channel, Prepares) and delivery.prepared is None:
+            try:
+                async with asyncio.timeout(channel.send_timeout_s):
+                    prepared = await self._prepare(channel, delivery)
+            except SendError as error:
+                return self._failed(delivery, error)
+            except (StorageUnavailable, TimeoutError):  # nothing has left
+                prepared = None
+            if prepared is None:
+                return self._reports.settlement(delivery, Outcome.RETRY, next_attempt_at=self._clock(), counts=False)
+            delivery = replace(delivery, prepared=prepared)
+        return await self._send(channel, delivery, lease_ends_s)
+
+    async def _prepare(self, channel: Prepares, delivery: ClaimedDelivery) -> bytes | None:
+        """Build what every attempt will send, and keep it before the first; None where somebody else has it now."""
+        now = self._clock()
+        answered = await self._storage.run(ReadAnswered(delivery.id))
+        prepared = await channel.prepare(outbound_of(delivery, now), answered, now)
+        is_ours = await self._storage.run(KeepPrepared(delivery.id, delivery.lease_owner, prepared))
+        return prepared if is_ours else None
 
     async def _send(self, channel: Channel, delivery: ClaimedDelivery, lease_ends_s: float) -> SettleDelivery:
         now = self._clock()
@@ -235,7 +263,9 @@ class Outbox:
         pause = self._recovered(delivery)  # the channel works: it has read this message
         code = error.code or ("outside_window" if isinstance(error, OutsideWindow) else None)
         settled = self._reports.settlement(delivery, Outcome.FAILED, error=error, code=code, pause=pause)
-        return replace(settled, opted_out=error.scope) if isinstance(error, OptedOut) else settled
+        if isinstance(error, OptedOut):
+            return replace(settled, opted_out=error.scope)
+        return replace(settled, undeliverable=isinstance(error, Undeliverable))
 
     def _retry(self, delivery: ClaimedDelivery, error: RetryLater) -> SettleDelivery:
         now = self._clock()

@@ -30,6 +30,7 @@ def outbound_of(delivery: ClaimedDelivery, now: datetime) -> Outbound:
         by_person=delivery.by_person,
         silent_s=None if wrote_at is None else max(0.0, (now - wrote_at).total_seconds()),
         attempts=delivery.attempts,
+        prepared=delivery.prepared,
     )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
-from channels.abilities import Paced
+from channels.abilities import Closes, Paced
 from channels.base import Channel, ChannelContext, Event, Status
 from channels.http import Http
 from channels.registry import CHANNELS
@@ -37,6 +38,12 @@ class Roster:
         """Return the channel of that name, or None where none is enabled."""
         entry = self._entries.get(name)
         return None if entry is None else entry[0]
+
+    async def close(self) -> None:
+        """Close what channels keep open beside the pooled HTTP client."""
+        for channel in self:
+            if isinstance(channel, Closes):
+                await channel.close()
 
     def coalesce_s(self, name: str) -> float:
         """Return for how many seconds after a message its conversation waits for another."""
@@ -69,6 +76,12 @@ def _same_app(channel: Channel, other: Channel) -> bool:
     return type(other) is type(channel) and channel.shares_app_with(other)
 
 
+def _secret_of(config: Config) -> str:
+    """Return a secret of this installation: made of what it has to keep secret anyway."""
+    kept = (config.database.url, config.assistant.api_key.get_secret_value())
+    return hashlib.sha256("\0".join(kept).encode()).hexdigest()
+
+
 def build_roster(config: Config, http: Http, registry: Mapping[str, Build] = CHANNELS) -> Roster:
     """Build every enabled channel; ``registry`` knows the types, which every channel has to have.
 
@@ -87,7 +100,8 @@ def build_roster(config: Config, http: Http, registry: Mapping[str, Build] = CHA
         if not section.enabled:
             continue
         try:
-            channel = build(section.settings, ChannelContext(name, config.webhook_url(name), http))
+            context = ChannelContext(name, config.webhook_url(name), http, _secret_of(config))
+            channel = build(section.settings, context)
         except ValidationError as error:
             problems += problems_of(error, ("channels", name))
         else:

@@ -24,6 +24,8 @@ DAMAGED = ".damaged"
 """What is appended to the name of a file that has been drained as far as it can be read."""
 NEW = ".new"
 """What a file's name ends in until it is locked; a crash in between leaves an empty one, which nobody reads."""
+BODIES = "bodies"
+"""The folder beside the spool for bodies that are too large to be records; a record names its own."""
 PROBE_BYTES = 65536  # of room, as for one more message
 START, END = b'{"channel": ', b'"}'
 """How each record begins and ends; within one, JSON puts a backslash before the quotes."""
@@ -98,6 +100,28 @@ def takes_writes(folder: Path) -> bool:
     return whole
 
 
+def sync(path: Path) -> int:
+    """Let a file and its name survive a power cut; returns its size in bytes."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+        size = os.fstat(fd).st_size
+    finally:
+        os.close(fd)
+    _sync_folder(path.parent)
+    return size
+
+
+def remove_body(path: Path) -> int:
+    """Delete a body's file, and return how large it was; 0 where it is gone already."""
+    try:
+        size = path.stat().st_size
+        path.unlink()
+    except FileNotFoundError:
+        return 0
+    return size
+
+
 def append(segment: Segment, data: bytes) -> None:
     """Write records whole, or not at all; they are on disk when this returns."""
     try:
@@ -156,7 +180,7 @@ def read(segment: Segment, limit: int) -> tuple[list[Arrival], int]:
             offset = _next_readable(segment, offset)
         else:
             try:
-                arrivals.append(_decode(payload))
+                arrivals.append(decode(payload, segment.path.parent))
             except (KeyError, TypeError, ValueError):  # whole, and not of our making: as good as damaged
                 segment.damaged = True
             offset += HEADER.size + len(payload)
@@ -206,13 +230,20 @@ def encode(arrival: Arrival) -> bytes:
             "target": request.target,
             "headers": request.headers,
             "body": base64.b64encode(request.body).decode("ascii"),
+            **({} if request.file is None else {"file": request.file.name}),
         }
     ).encode("ascii")
     return HEADER.pack(len(payload), zlib.crc32(payload)) + payload
 
 
-def _decode(payload: bytes) -> Arrival:
+def decode(payload: bytes, folder: Path) -> Arrival:
+    """Read a record, whose checksum has been proved.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is not of our making.
+    """
     fields = json.loads(payload)
     headers = tuple((name, value) for name, value in fields["headers"])
-    request = Request(fields["method"], fields["target"], headers, base64.b64decode(fields["body"]))
+    file = folder.with_name(BODIES) / Path(fields["file"]).name if "file" in fields else None
+    request = Request(fields["method"], fields["target"], headers, base64.b64decode(fields["body"]), file)
     return Arrival(fields["channel"], request, datetime.fromisoformat(fields["received_at"]))

@@ -9,9 +9,11 @@ that the database refuses in every form.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import structlog
@@ -26,6 +28,8 @@ SEGMENT_BYTES = 16 * 1024 * 1024  # a file is deleted as a whole: small enough t
 REJECTED = "rejected"
 """The file of the records that the database refuses in every form; renamed to ``*.spool`` they are drained again."""
 PROBE_EVERY_S = 1.0
+ABANDONED_S = 24 * 3600.0
+"""After this, a body that no record names is what a dead process was being sent."""
 
 
 class SpoolUnavailable(Exception):
@@ -52,6 +56,9 @@ class Spool:
         self._waiting: list[tuple[bytes, asyncio.Future[None]]] = []
         self._flushing: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
+        self.bodies = folder.with_name(segments.BODIES)
+        """Where large bodies are put as they come in: a record names its own, and takes it along when it is drained."""
+        self._bodies_bytes = 0
         self._probing: asyncio.Task[None] | None = None
         """Runs from a failed write until the disk takes something again."""
         self.changed = asyncio.Event()
@@ -59,8 +66,8 @@ class Spool:
 
     async def open(self) -> None:
         """Make the folder and take over what dead processes left behind."""
+        await asyncio.to_thread(self.bodies.mkdir, 0o700, parents=True, exist_ok=True)
         if self._max_bytes:
-            await asyncio.to_thread(self._folder.mkdir, 0o700, parents=True, exist_ok=True)
             await self.adopt()
             if not await asyncio.to_thread(segments.takes_writes, self._folder):
                 self._note_failure()
@@ -71,7 +78,21 @@ class Spool:
         async with self._lock:
             found = await asyncio.to_thread(segments.adopt, self._folder, mine)
         self._segments[:0] = found
+        self._bodies_bytes = await asyncio.to_thread(self._tidy_bodies)
         self._note()
+
+    def _tidy_bodies(self) -> int:
+        """Return how much the bodies take; those that no record of any process can name any more go."""
+        size = 0
+        has_records = any(self._folder.glob(f"*{segments.SUFFIX}"))
+        for path in self.bodies.iterdir() if self.bodies.is_dir() else ():
+            with contextlib.suppress(FileNotFoundError):  # another process has just finished with it
+                found = path.stat()
+                if not has_records and time.time() - found.st_mtime > ABANDONED_S:
+                    path.unlink()
+                else:
+                    size += found.st_size
+        return size
 
     async def close(self) -> None:
         """Finish what is being written; the files stay for the next start."""
@@ -91,7 +112,8 @@ class Spool:
     @property
     def size_bytes(self) -> int:
         """How much the spool holds."""
-        return sum(segment.size for segment in self._segments) + sum(len(record) for record, _ in self._waiting)
+        waiting = sum(len(record) for record, _ in self._waiting)
+        return sum(segment.size for segment in self._segments) + waiting + self._bodies_bytes
 
     @property
     def broken(self) -> bool:
@@ -110,13 +132,28 @@ class Spool:
             SpoolUnavailable: it could not be kept.
         """
         record = segments.encode(arrival)
-        if self.size_bytes + len(record) > self._max_bytes:
+        body_bytes = await self._sync_body(arrival)
+        if self.size_bytes + len(record) + body_bytes > self._max_bytes:
             raise SpoolUnavailable("the spool is full or off")
+        self._bodies_bytes += body_bytes
         written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((record, written))
         if self._flushing is None:
             self._flushing = asyncio.create_task(self._flush())
-        await written
+        try:
+            await written
+        except SpoolUnavailable:
+            self._bodies_bytes -= body_bytes
+            raise
+
+    async def _sync_body(self, arrival: Arrival) -> int:
+        """Let a body that lies in a file survive too, and return its size; 0 where it is in the record."""
+        if arrival.request.file is None:
+            return 0
+        try:
+            return await asyncio.to_thread(segments.sync, arrival.request.file)
+        except OSError as error:
+            raise SpoolUnavailable(f"the spool's disk: {error.strerror}") from error
 
     async def _flush(self) -> None:
         try:
@@ -156,6 +193,8 @@ class Spool:
             raise SpoolUnavailable("the spool is off")
         path = self._folder / REJECTED
         try:
+            request = await asyncio.to_thread(arrival.request.in_memory)  # the file of its body goes when it is drained
+            arrival = replace(arrival, request=request)
             async with self._lock:
                 await asyncio.to_thread(segments.append_shared, path, segments.encode(arrival))
         except OSError as error:
@@ -180,7 +219,10 @@ class Spool:
             return None
 
     async def drained(self, batch: Batch) -> None:
-        """Note that these records are committed; a file whose records all are is deleted."""
+        """Note that these records are committed; a file whose records all are is deleted, and so are their bodies."""
+        for arrival in batch.arrivals:
+            if arrival.request.file is not None:
+                self._bodies_bytes -= await asyncio.to_thread(segments.remove_body, arrival.request.file)
         async with self._lock:
             batch.segment.read_offset = batch.end
             if batch.segment.drained:

@@ -121,6 +121,13 @@ class Client:
         assert composed.conversation_id is not None
         return composed.conversation_id
 
+    async def contact_of(self, conversation_id: str) -> str:
+        """Return the public id of whom a conversation is with."""
+        known = await self.storage.pages.conversation(conversation_id)
+        assert known is not None
+        assert known.contact is not None
+        return known.contact
+
 
 @asynccontextmanager
 async def served(
@@ -162,9 +169,10 @@ async def client(tmp_path: Path) -> AsyncIterator[Client]:
         yield opened
 
 
-def path_of(route: Route, conversation_id: str = "nobody") -> str:
-    """Return a route's path for a conversation."""
-    return route.path.replace("{conversation_id}", quote(conversation_id, safe=""))
+def path_of(route: Route, conversation_id: str = "nobody", contact_id: str = "nobody") -> str:
+    """Return a route's path for a conversation, or for a contact."""
+    ids = {"conversation_id": quote(conversation_id, safe=""), "contact_id": quote(contact_id, safe="")}
+    return route.path.format(**ids)
 
 
 def body_of(route: Route) -> Any:
@@ -190,7 +198,7 @@ async def test_every_example_is_accepted(client: Client, route: Route, name: str
     if "rating" in route.path:
         assert (await client.ask("POST", f"/conversations/{conversation_id}/close")).status == 200
     example = route.examples.get(name, {})
-    path = path_of(route, conversation_id)
+    path = path_of(route, conversation_id, await client.contact_of(conversation_id))
     if route.query is not None and example:
         path += "?" + "&".join(f"{field}={quote(str(value))}" for field, value in example.items())
     reply = await client.ask(route.method, path, example if route.body is not None else None)
@@ -234,13 +242,13 @@ async def test_what_does_not_hold_is_named_by_its_place(client: Client, route: R
     assert [reply.told["errors"][-1]["at"] for reply in replies] == ["query.nonsense", "body.nonsense"][: len(replies)]
 
 
-@pytest.mark.parametrize("route", [route for route in TABLE if route.has_id], ids=named)
-async def test_a_conversation_that_is_none_is_not_found(client: Client, route: Route) -> None:
+@pytest.mark.parametrize("route", [route for route in TABLE if route.ids], ids=named)
+async def test_what_is_none_is_not_found(client: Client, route: Route) -> None:
     """Nor is one whose id no database could keep."""
     example = body_of(route)
     for unknown in ("nobody", "a/b", "%00", "%ff", "{x}"):
-        path = route.path.replace("{conversation_id}", quote(unknown, safe="%"))
-        reply = await client.ask(route.method, path, example)
+        ids = dict.fromkeys(route.ids, quote(unknown, safe="%"))
+        reply = await client.ask(route.method, route.path.format(**ids), example)
         assert (reply.status, reply.problem) == (404, "not-found"), unknown
 
 
@@ -248,8 +256,9 @@ async def test_a_conversation_that_is_none_is_not_found(client: Client, route: R
 async def test_other_methods_are_told_which_there_are(client: Client, path: str) -> None:
     """Only whoever has a key learns it."""
     methods = {route.method for route in TABLE if route.path == path}
-    reply = await client.ask("PATCH", path.replace("{conversation_id}", "x"))
-    stranger = await client.ask("PATCH", path.replace("{conversation_id}", "x"), key=None)
+    asked = path.format(conversation_id="x", contact_id="x")
+    reply = await client.ask("PATCH", asked)
+    stranger = await client.ask("PATCH", asked, key=None)
 
     assert (reply.status, reply.problem) == (405, "method-not-allowed")
     assert set(reply.headers["Allow"].split(", ")) - {"HEAD"} == methods
@@ -278,6 +287,14 @@ async def test_head_is_a_get_without_its_body(client: Client) -> None:
 
     assert (head.status, head.text) == (200, "")
     assert head.headers["Content-Length"] == got.headers["Content-Length"]
+
+
+async def test_a_body_that_no_path_asks_for_is_not_read(client: Client) -> None:
+    """However large it is: what the document does not have for a path does not happen on it."""
+    await client.ask("POST", "/chat", {"conversation_id": "c", "message": "Hello"})
+    reply = await client.ask("POST", "/conversations/c/resume", data=b"x" * 2_000_000)
+
+    assert (reply.status, reply.told["mode"]) == (200, "bot")
 
 
 async def test_without_any_key_the_api_is_closed(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,9 +13,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.config import ConfigError
-from gateway.storage import NoteKeyUses, RevokeKey, StorageUnavailable
+from gateway.storage import AddKey, NoteKeyUses, RevokeKey, Storage, StorageUnavailable
 from gateway.tasks import end
-from gateway.web.api import keys, limits
+from gateway.web.api import api, limits
 from gateway.web.api.keys import FAILURES
 from gateway.web.api.limits import Buckets, network_of
 from gateway.web.api.route import Scope
@@ -127,11 +128,41 @@ async def test_the_last_use_is_noted_off_the_requests_way(client: Client, clocks
     assert (before, noted, after) == ([None], [NOW + timedelta(seconds=3)], [NOW + timedelta(seconds=3)])
 
 
+async def test_what_was_used_last_is_noted_when_the_server_stops(tmp_path: Path) -> None:
+    """A restart within the minute hides no use."""
+    database = f"sqlite:///{tmp_path}/frontdesk.db"
+    key = "fdk_" + "B" * 43
+    async with Storage(database) as storage:
+        await storage.migrate()
+        digest = hashlib.sha256(key.encode()).hexdigest()
+        await storage.run(AddKey("crm", key[:12], digest, "read", NOW))
+        async with gateway(tmp_path, database) as serving, aiohttp.ClientSession() as session:
+            url = f"http://127.0.0.1:{serving.port}/api/v1/leads"
+            async with session.get(url, headers={"Authorization": f"Bearer {key}"}) as response:
+                status = response.status
+        [row] = await storage.api_keys.all()
+
+    assert status == 200
+    assert row.last_used_at is not None
+
+
+async def test_of_two_who_choose_one_name_at_once_one_gets_it(storage: Storage, database_url: str) -> None:
+    """Whatever processes they are in; a name whose key was revoked is free again."""
+    async with Storage(database_url) as other:
+        adding = [AddKey("crm", "fdk_", str(n), "read", NOW) for n in range(6)]
+        made = await asyncio.gather(*((other if n % 2 else storage).run(one) for n, one in enumerate(adding)))
+    [row] = await storage.api_keys.all()
+    await storage.run(RevokeKey(row.id or 0, NOW))
+
+    assert sorted(made) == [False] * 5 + [True]
+    assert await storage.run(AddKey("crm", "fdk_", "anew", "read", NOW))
+
+
 async def test_the_loop_notes_by_itself(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever serves the API keeps it running."""
-    monkeypatch.setattr(keys, "NOTE_EVERY", timedelta(milliseconds=1))
+    monkeypatch.setattr(api, "NOTE_EVERY_S", 0.001)
     key = await client.make_key("read")
-    noting = asyncio.create_task(client.api.keys.note_uses_forever())
+    noting = asyncio.create_task(client.api.note_forever())
     await client.ask("GET", "/leads", key=key)
     async with asyncio.timeout(5):
         while await last_uses(client) == [None]:

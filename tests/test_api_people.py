@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import text
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from channels.base import Consent
-from gateway.storage import Block, ClaimTurns, FinishTurn, Resume, Storage, Unblock
+from channels.content import Content
+from gateway.privacy import SpoolBusy
+from gateway.storage import Answer, Block, ClaimTurns, FinishTurn, Resume, Say, Storage, Unblock
+from gateway.storage.records import Lead
+from gateway.web.api import personal_data
 from tests.saying import said
 from tests.test_api import CUSTOMER, KEY, NOW, Client, served
 from tests.test_storage_accept import accept, sms
@@ -210,6 +218,66 @@ async def test_blocking_cancels_what_the_bot_has_not_sent(storage: Storage) -> N
     assert (delivery.status, delivery.error_code) == ("cancelled", "blocked")
 
 
+async def test_a_block_holds_for_every_conversation_of_the_sender(storage: Storage) -> None:
+    """Wherever they write from that address on that channel, the bot's queued words stay here; others' leave."""
+    threads = [sms(CUSTOMER, f"SM{n}", thread_key=f"thread {n}") for n in (1, 2)]
+    await accept(storage, *threads, sms("+15550109998", "SM3"))
+    turns = await storage.run(ClaimTurns("w", NOW, NOW + timedelta(minutes=1), 9, ("sms",)))
+    for turn in turns:
+        await storage.run(FinishTurn(turn.id, turn.fence, NOW, said("Hello")))
+    blocked = next(turn for turn in turns if turn.address == CUSTOMER)
+    await storage.run(Block(blocked.conversation_id, NOW))
+    statuses = {(delivery.recipient, delivery.status) for delivery in await storage.deliveries()}
+
+    assert len({turn.id for turn in turns}) == 3
+    assert statuses == {(CUSTOMER, "cancelled"), ("+15550109998", "queued")}
+
+
+async def test_whoever_has_opted_out_leaves_no_conversation_when_refused(client: Client) -> None:
+    """What we begin is refused before anything is made for it."""
+    await accept(client.storage, sms(CUSTOMER, "SM1", "STOP", consent=Consent.OPT_OUT))
+    async with AsyncSession(client.storage._engine) as session:
+        for table in ("conversation_messages", "chat_conversations"):
+            await session.exec(text(f"DELETE FROM {table}"))
+        await session.exec(text("UPDATE addresses SET contact_id = NULL"))
+        await session.exec(text("DELETE FROM contacts"))
+        await session.commit()
+    told = {"channel": "sms", "recipient": CUSTOMER, "content": "News"}
+    refused = await client.ask("POST", "/messages", told)
+
+    assert (refused.status, refused.problem) == (409, "opted-out")
+    assert await client.storage.conversations() == []
+
+
+async def test_what_is_told_of_a_reply_is_that_reply(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where another person's words, which need no delivery, come a moment later."""
+    await client.ask("POST", "/chat", {"conversation_id": "c", "message": "Hello"})
+    await client.ask("POST", "/conversations/c/takeover", {"assigned_to": "ann"})
+    run = client.storage.run
+
+    async def say_more(operation: Any) -> Any:
+        result = await run(operation)
+        if isinstance(operation, Say):
+            await run(Say("c", "ann", Answer(Content("later words")), NOW))
+        return result
+
+    monkeypatch.setattr(client.storage, "run", say_more)
+    reply = await client.ask("POST", "/conversations/c/messages", {"content": "my words", "author": "ann"})
+
+    assert (reply.status, reply.told["message"]["content"]) == (202, "my words")
+
+
+async def test_a_close_and_its_rating_are_one_commit(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both are there, or neither; a close without one leaves an earlier rating."""
+    path = await of_customer(client)
+    monkeypatch.delattr("gateway.web.api.people.Rate")
+    rated = await client.ask("POST", f"{path}/close", {"rating": 4, "comment": "quick"})
+    again = await client.ask("POST", f"{path}/close")
+
+    assert [(r.status, r.told["is_active"], r.told["rating"]) for r in (rated, again)] == [(200, False, 4)] * 2
+    assert again.told["rating_comment"] == "quick"
+
+
 async def test_within_one_request_a_start_does_not_unblock(storage: Storage) -> None:
     """The customer's own words change their consent, not what somebody here decided."""
     await accept(storage, sms(CUSTOMER, "SM1"))
@@ -265,3 +333,45 @@ async def test_a_person_is_told_everything_and_then_forgotten(client: Client) ->
     assert again.status == 404
     assert "my words" not in left.text
     assert CUSTOMER not in left.text
+
+
+async def test_whoever_has_no_conversation_is_told_and_forgotten_as_a_contact(client: Client) -> None:
+    """By the id that leads, appointments and conversations show; an id of another kind is none."""
+    path = await of_customer(client)
+    contact_id = (await client.ask("GET", path)).told["contact"]
+    by_conversation = await client.ask("GET", f"/contacts/{path.rpartition('/')[2]}/person")
+    by_contact = await client.ask("GET", f"/conversations/{contact_id}/person")
+    async with AsyncSession(client.storage._engine) as session:
+        known = (await session.exec(text("SELECT id FROM contacts"))).one()[0]
+        session.add(Lead(name="Nobody's", phone=CUSTOMER, contact_id=known, created_at=NOW))
+        for table in ("conversation_messages", "chat_conversations"):
+            await session.exec(text(f"DELETE FROM {table}"))
+        await session.commit()
+    [lead] = (await client.ask("GET", "/leads")).told["items"]
+    told = await client.ask("GET", f"/contacts/{contact_id}/person")
+    erased = await client.ask("DELETE", f"/contacts/{contact_id}/person")
+    again = await client.ask("DELETE", f"/contacts/{contact_id}/person")
+
+    assert (by_conversation.status, by_contact.status) == (404, 404)
+    assert (lead["contact"], lead["contact_id"]) == (contact_id, known)
+    assert [row["phone"] for row in told.told["data"]["leads"]] == [CUSTOMER]
+    assert erased.told["rows"] == {"leads": 1, "addresses": 1, "contacts": 1}
+    assert (again.status, again.told["detail"]) == (404, "there is no contact with this id")
+
+
+@pytest.mark.parametrize("error", [SpoolBusy(), None])
+async def test_an_erasure_that_takes_too_long_says_so(
+    client: Client, monkeypatch: pytest.MonkeyPatch, error: Exception | None
+) -> None:
+    """It is not the database that does not answer, and nobody believes that it was done."""
+
+    async def take_long(*_: Any, **__: Any) -> Any:
+        if error is not None:
+            raise error
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(personal_data, "forget_person", take_long)
+    monkeypatch.setattr(personal_data, "ERASING_S", 0.01)
+    reply = await client.ask("DELETE", f"{await of_customer(client)}/person")
+
+    assert (reply.status, reply.problem, reply.headers["Retry-After"]) == (503, "not-erased", "60")

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import hashlib
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlmodel import select
+from sqlmodel.ext.asyncio.session import AsyncSession
 from structlog.testing import capture_logs
 
-from gateway.storage import BeginRequest, SettleRequest, Storage, StorageUnavailable
-from gateway.storage.quotes import ReadQuoting, Unquote
-from gateway.storage.repeated import DELETED_AT_ONCE, KEPT
+from gateway.assistant.people import NoSuchConversation
+from gateway.storage import BeginRequest, Compose, SettleRequest, Storage, StorageUnavailable
+from gateway.storage.api_tables import RepeatedRequest
+from gateway.storage.quotes import Unquote
+from gateway.storage.repeated import KEPT, ForgetRequests
 from gateway.web.api.repeats import RUNNING_AT_MOST
 from tests.test_api import KEY, NOW, Client, Reply, served
 from tests.world import world
@@ -174,7 +179,7 @@ async def first_hash(storage: Storage, owner: str, key: str) -> str:
 async def test_an_answer_that_was_erased_is_not_made_up(client: Client) -> None:
     """A person's data is gone; the request was done all the same, and is not done again."""
     await begin(client)
-    [row] = await client.storage.run(ReadQuoting("answers", 0))
+    [row] = await client.storage.quotes.read("answers", 0)
     await client.storage.run(Unquote("answers", (row.id,)))
     again = await begin(client)
 
@@ -201,7 +206,7 @@ async def test_a_fault_of_ours_is_kept_as_an_answer(client: Client, monkeypatch:
 async def test_an_answer_that_cannot_be_kept_is_given_all_the_same(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It was done; only repetitions are told that nobody knows."""
+    """It was done; repetitions are given it as soon as the database is back."""
     run = client.storage.run
 
     async def lose(operation: Any) -> Any:
@@ -212,9 +217,78 @@ async def test_an_answer_that_cannot_be_kept_is_given_all_the_same(
     monkeypatch.setattr(client.storage, "run", lose)
     with capture_logs() as lines:
         first, second = await begin(client), await begin(client)
+    monkeypatch.setattr(client.storage, "run", run)
+    third = await begin(client)
 
-    assert (first.status, second.status, second.problem) == (202, 409, "still-running")
+    assert (first.status, second.status, second.problem) == (202, 503, "unavailable")
+    assert (third.status, third.text, third.headers["Idempotent-Replayed"]) == (202, first.text, "true")
     assert [line["event"] for line in lines] == ["api_answer_not_kept"]
+    assert await said(client) == 1
+
+
+@pytest.mark.parametrize(("is_undone", "seen"), [(True, (202, 1)), (False, (409, 0))])
+async def test_a_database_that_goes_away_ends_no_key(
+    client: Client, monkeypatch: pytest.MonkeyPatch, is_undone: bool, seen: tuple[int, int]
+) -> None:
+    """Where nothing can have been written the repetition is done; else it is told at once to look first."""
+    run = client.storage._writer.run
+
+    async def go_away(operation: Any) -> Any:
+        if isinstance(operation, Compose):
+            error = StorageUnavailable("away")
+            error.is_undone = is_undone
+            raise error
+        return await run(operation)
+
+    monkeypatch.setattr(client.storage._writer, "run", go_away)
+    away = await begin(client)
+    monkeypatch.setattr(client.storage._writer, "run", run)
+    again = await begin(client)
+
+    assert (away.status, away.problem) == (503, "unavailable")
+    assert (again.status, await said(client)) == seen
+    assert is_undone or again.problem == "outcome-unknown"
+
+
+async def test_an_answer_that_takes_long_is_not_cut_off(
+    client: Client, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is said every minute that somebody works on it: who repeats it is told to wait, for an hour if need be."""
+    began, go_on = asyncio.Event(), asyncio.Event()
+
+    async def take_long(*_: Any) -> Any:
+        began.set()
+        await go_on.wait()
+        raise NoSuchConversation("x")
+
+    monkeypatch.setattr(client.parts.service.people, "resume", take_long)
+    monkeypatch.setattr(client.api._repeats, "_work_every_s", 0.001)
+    first = asyncio.create_task(client.ask("POST", "/conversations/x/resume", Idempotency_Key="k"))
+    await began.wait()
+    clock.now = NOW + 10 * RUNNING_AT_MOST
+    async with asyncio.timeout(10):
+        while (await kept(client.storage))[0].created_at != clock.now:
+            await asyncio.sleep(0.01)
+    busy = await client.ask("POST", "/conversations/x/resume", Idempotency_Key="k")
+    go_on.set()
+
+    assert (busy.status, busy.problem) == (409, "still-running")
+    assert (await first).status == 404
+
+
+async def kept(storage: Storage) -> Sequence[RepeatedRequest]:
+    """Return what is known about requests."""
+    async with AsyncSession(storage._engine) as session:
+        return (await session.exec(select(RepeatedRequest))).all()
+
+
+async def test_a_key_is_kept_as_its_hash(client: Client) -> None:
+    """Whatever a caller puts into it, such as a customer's number, is in no table."""
+    await begin(client, "+15550109999")
+    [row] = await kept(client.storage)
+
+    assert row.idempotency_key == hashlib.sha256(b"+15550109999").hexdigest()
+    assert (await begin(client, "+15550109999")).headers["Idempotent-Replayed"] == "true"
 
 
 @pytest.mark.parametrize("key", ["", "two words", "é", "x" * 256])
@@ -243,16 +317,15 @@ async def test_a_streamed_answer_is_repeated_in_either_form(tmp_path: Path) -> N
 # --- the table ---
 
 
-async def test_old_rows_go_with_each_request(storage: Storage) -> None:
-    """At most so many at once that nobody waits for it; what is younger than a day stays."""
-    old = NOW - KEPT
-    for number in range(DELETED_AT_ONCE + 5):
-        await storage.run(BeginRequest("o", f"old {number}", "h", old))
+async def test_old_rows_go_by_themselves(storage: Storage) -> None:
+    """A few at once, the oldest first; what is younger than a day stays."""
+    for number in range(5):
+        await storage.run(BeginRequest("o", f"old {number}", "h", NOW - KEPT - timedelta(seconds=number)))
     await storage.run(BeginRequest("o", "young", "h", NOW - timedelta(hours=23)))
-    await storage.run(BeginRequest("o", "new", "h", NOW))
-    left = [await storage.run(BeginRequest("o", name, "h", NOW - timedelta(hours=1))) for name in ("young", "new")]
+    gone = [await storage.run(ForgetRequests(NOW, 3)) for _ in range(3)]
 
-    assert [row.is_new for row in left] == [False, False]
+    assert gone == [3, 2, 0]
+    assert [row.created_at for row in await kept(storage)] == [NOW - timedelta(hours=23)]
 
 
 async def test_an_answer_comes_back_byte_for_byte(storage: Storage) -> None:

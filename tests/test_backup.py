@@ -8,6 +8,7 @@ import io
 import json
 import os
 import stat
+import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +29,8 @@ from gateway.backups import (
     restore,
 )
 from gateway.config import Config
-from gateway.storage import ClaimTurns, Storage
+from gateway.storage import AddKey, ClaimTurns, Storage
+from gateway.storage.backups import Waiting
 from gateway.storage.schema import HEAD, alembic_config
 from tests.conftest import make_database
 from tests.frontdesk import free_port, frontdesk, running
@@ -65,6 +67,7 @@ async def backed_up(folder: Path, database_url: str) -> Path:
     async with Storage(database_url) as storage:
         await storage.migrate()
         await live(storage, folder / "data", THEY)
+        await storage.run(AddKey("crm", "fdk_", "hash", "read", NOW))
         await back_up(config(folder, database_url), storage, folder / "backup.tar", now=NOW)
     return folder / "backup.tar"
 
@@ -84,7 +87,7 @@ async def test_everything_comes_back_but_the_name(tmp_path: Path, database_url: 
     assert sorted(files) == sorted([SHARED, THEY.picture])
     assert (restored.files, restored.manifest.schema_revision) == (2, HEAD)
     assert restored.manifest.installation_id == before["installation"][0]["id"]
-    assert restored.waiting.deliveries == 1
+    assert restored.waiting == Waiting(deliveries=1, turns=1, events=2, api_keys=1)
     assert list(elsewhere.data.dir.glob(".*")) == list(elsewhere.data.dir.parent.glob(".*")) == []
 
 
@@ -173,6 +176,63 @@ async def test_the_log_of_a_crashed_process_is_not_read_into_the_restored(tmp_pa
 
     assert left_behind
     assert addresses == {THEY.phone, THEY.page_scoped}
+
+
+async def test_who_is_cut_off_before_the_last_step_has_the_old_database_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it had committed last was in its log alone."""
+    database = f"sqlite:///{tmp_path}/frontdesk.db"
+    path = await backed_up(tmp_path, database)
+    async with Storage(database) as storage:
+        await accept(storage, sms("+15550100499", "SM-later"))
+        saved = {p.name: p.read_bytes() for p in tmp_path.glob("frontdesk.db*")}
+    for name, content in saved.items():
+        (tmp_path / name).write_bytes(content)
+    replace = Path.replace
+
+    def fail(source: Path, target: Path) -> Path:
+        if Path(target).name == "frontdesk.db":
+            raise OSError(5, "Input/output error")
+        return replace(source, target)
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(OSError, match="Input/output"):
+        await restore(config(tmp_path, database), path, force=True, now=NOW)
+    async with Storage(database) as storage:
+        addresses = {row.address for row in await storage.conversations()}
+
+    assert "+15550100499" in addresses
+    assert {p.read_bytes() for p in (tmp_path / "data" / "media").glob("??/*")} == {SHARED, THEY.picture}
+
+
+@pytest.mark.parametrize("step", ["new", "database"])
+async def test_files_come_back_where_a_restore_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """The old ones are deleted when everything else has its place, and not before."""
+    database = f"sqlite:///{tmp_path}/frontdesk.db"
+    path = await backed_up(tmp_path, database)
+    media = tmp_path / "data" / "media"
+    (media / "later").write_bytes(b"later")
+    rename = Path.rename
+
+    def fail(source: Path, target: Path) -> Path:
+        if step == "new" and target == media and ".restore-" in str(source):
+            raise OSError(28, "No space left on device")
+        return rename(source, target)
+
+    async def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "rename", fail)
+    if step == "database":
+        monkeypatch.setattr(sys.modules["gateway.backups.restore"], "_bring_back", refuse)
+    with pytest.raises(OSError, match="No space"):
+        await restore(config(tmp_path, database), path, force=True, now=NOW)
+
+    assert (media / "later").read_bytes() == b"later"
+    assert list(media.parent.glob(".*")) == []
 
 
 async def test_files_alone_are_data_too(tmp_path: Path, database_url: str, elsewhere: Config) -> None:
@@ -375,6 +435,7 @@ def test_the_commands(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(CONFIG.format(port=free_port()))
     frontdesk("migrate", cwd=tmp_path)
     frontdesk("send", "sms", "+15550100401", THEY.words, cwd=tmp_path)
+    frontdesk("keys", "add", "crm", cwd=tmp_path)
     with running("serve", cwd=tmp_path) as server:
         server.wait_for("serving")
         made = frontdesk("backup", "b.tar", cwd=tmp_path)
@@ -396,7 +457,8 @@ def test_the_commands(tmp_path: Path) -> None:
         "frontdesk: there is a database already; --force replaces all of it\n",
     )
     assert forced.returncode == 0
-    assert "1 deliveries and 0 turns wait" in forced.stdout
+    assert "1 deliveries, 0 turns and 0 webhook events wait" in forced.stdout
+    assert "1 API keys open it, as they did then; revoke again those that were revoked since" in forced.stdout
     assert no_backup.returncode == nowhere.returncode == 2
     assert "+15550100401" in shown.stdout
     assert traces_on_disk(tmp_path, [THEY.words]) == {"b.tar", "frontdesk.db"}

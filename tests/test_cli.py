@@ -225,8 +225,8 @@ def test_migrate_tells_before_and_after(folder):
     """The first run makes the tables, the second finds nothing to do."""
     first, second = frontdesk("migrate", cwd=folder), frontdesk("migrate", cwd=folder)
 
-    assert (first.returncode, first.stdout) == (0, "schema before: none, now: 0005\n")
-    assert (second.returncode, second.stdout) == (0, "the schema is at revision 0005 already; nothing to do\n")
+    assert (first.returncode, first.stdout) == (0, "schema before: none, now: 0007\n")
+    assert (second.returncode, second.stdout) == (0, "the schema is at revision 0007 already; nothing to do\n")
 
 
 async def test_on_postgresql_an_unfit_schema_names_the_command(folder, postgres_url):
@@ -242,7 +242,7 @@ async def test_on_postgresql_an_unfit_schema_names_the_command(folder, postgres_
         2,
         "frontdesk: the database has no tables yet; run: frontdesk migrate",
     )
-    assert (mended.returncode, mended.stdout) == (0, "schema before: none, now: 0005\n")
+    assert (mended.returncode, mended.stdout) == (0, "schema before: none, now: 0007\n")
     assert (listed.returncode, listed.stdout) == (0, "no conversations\n")
 
 

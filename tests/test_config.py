@@ -445,6 +445,19 @@ def test_the_assistant_takes_the_sections_as_they_are(load_text: Load) -> None:
 # --- the file at the root ---
 
 
+def test_notices_by_mail_go_through_the_first_e_mail_channel(load_text: Load) -> None:
+    """Unless they have a server of their own; one that is not enabled has none."""
+    channel = "type: email, address: help@example.com, smtp: {host: h, username: u, password: p}"
+    channels = SMALLEST.replace("channels: {sms: ", "channels: {support: {%s}, sms: ")
+    channels += "handoff: {notify: [{email: a@x.example}]}\n"
+    smtp = load_text(channels % channel, alone=True).notice_smtp
+    refused = refusal(load_text, channels % f"{channel}, enabled: false", alone=True)
+
+    assert smtp is not None
+    assert (smtp.host, smtp.username, smtp.sender, smtp.port) == ("h", "u", "help@example.com", 587)
+    assert refused.startswith("handoff.notify.0.email: has no mail server")
+
+
 def test_the_example_loads() -> None:
     """With the accounts' variables set, the file at the root is a configuration."""
     config = load(EXAMPLE, ENVIRON)
@@ -454,6 +467,7 @@ def test_the_example_loads() -> None:
         ("whatsapp2", "twilio", False),
         ("messenger", "messenger", False),
         ("whatsapp", "whatsapp", False),
+        ("support", "email", False),
     ]
     assert config.business.open_on(date(2026, 11, 23))[0] == Interval(540, 720)
 
@@ -468,7 +482,8 @@ def test_the_example_asks_for_what_env_example_lists() -> None:
     needed = set(re.findall(r"variable ([A-Z_]+)", str(caught.value)))
 
     assert used == listed - {"POSTGRES_PASSWORD"}  # compose.yaml puts it into DATABASE_URL
-    assert needed == {name for name in used if not name.startswith("META_")}  # their channels are not enabled
+    optional = ("META_", "MAILGUN_", "SMTP_", "IMAP_")  # their channels are not enabled
+    assert needed == {name for name in used if not name.startswith(optional)}
 
 
 def sections(model: type[BaseModel]) -> dict[str, type[BaseModel]]:

@@ -13,7 +13,8 @@ from aiohttp.test_utils import TestServer
 
 from gateway.cli.webhook_checks import check_webhooks
 from gateway.cli.webhooks import FIXES, OTHER_FIX, PRIVATE_FIX, REDIRECTS_FIX, SLOW_FIX, UNREACHED_FIX, fix_of
-from gateway.config import Config
+from gateway.config import Config, WebhookConfig
+from gateway.hooks import receivers_of
 from gateway.hooks.attempt import Answer
 from gateway.storage import Storage
 from gateway.storage.api_tables import HookDelivery, Receiver
@@ -191,6 +192,30 @@ async def test_what_failed_is_listed_and_sent_again(home: Path, receiver: Answer
     assert (one.stdout, rest.stdout) == ("queued again: 1\n", "queued again: 1\n")
     assert (again.returncode, "has not failed" in again.stderr) == (1, True)
     assert statuses == {first: ("queued", 0), second: ("queued", 0)}
+
+
+async def test_what_nobody_is_told_any_more_is_not_queued(home: Path, receiver: Answering) -> None:
+    """The next serve would drop it: it stays among what has failed, and the command says why."""
+    write(home, receiver.url)
+    async with Storage(f"sqlite:///{home}/frontdesk.db") as storage:
+        async with desk(storage, receiver.url, "http://127.0.0.1:9/left"):
+            await wrote(storage, "a1")
+        await change(storage, "UPDATE hook_deliveries SET status = 'failed'")
+        [left] = [d.id for d in await rows(storage, HookDelivery) if d.receiver_id != receiver_id(receiver)]
+        by_id = await command(home, "retry", left, left)
+        every = await command(home, "retry", "--all")
+        statuses = {d.id == left: d.status for d in await rows(storage, HookDelivery)}
+
+    assert (by_id.returncode, by_id.stdout) == (1, "queued again: 0\n")
+    assert "not queued: 1, whose address is not in webhooks any more" in by_id.stderr
+    assert (every.returncode, every.stdout) == (1, "queued again: 1\n")
+    assert statuses == {True: "failed", False: "queued"}
+
+
+def receiver_id(receiver: Answering) -> str:
+    """Return the id under which the database knows it."""
+    [known] = receivers_of([WebhookConfig(url=receiver.url, secret=SECRET)])
+    return known.id
 
 
 @pytest.mark.parametrize("arguments", [(), ("msg_1", "--all")])

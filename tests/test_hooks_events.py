@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -42,7 +43,8 @@ from gateway.storage import (
 )
 from gateway.storage.api_tables import Event, HookDelivery
 from gateway.storage.hook_facts import MAX_CONTENT
-from gateway.storage.sql import Steps
+from gateway.storage.hooks import INSERT_DELIVERIES
+from gateway.storage.sql import Steps, encode
 from tests.conftest import make_database
 from tests.saying import said, words
 from tests.test_storage_accept import NOW, US, accept, sms
@@ -324,7 +326,9 @@ async def test_a_received_message_is_told_with_its_sender_and_files(storage: Sto
         "is_cut": False,
         "sequence_number": 1,
         "timestamp": "2026-11-24T12:00:00Z",
-        "attachments": [{"url": photo.url, "content_type": "image/jpeg", "name": "leak.jpg"}],
+        "attachments": [
+            {"url": photo.url, "content_type": "image/jpeg", "name": "leak.jpg", "size_bytes": None},
+        ],
     }
     assert told["data"]["conversation"] == {
         "conversation_id": conversation.conversation_id,
@@ -339,6 +343,27 @@ async def test_a_received_message_is_told_with_its_sender_and_files(storage: Sto
         "assigned_to": None,
         "is_active": True,
     }
+
+
+@pytest.mark.parametrize(
+    ("url", "kind", "size"),
+    [
+        ("data:image/png;base64," + base64.b64encode(bytes(3_000_000)).decode(), "image/png", 3_000_000),
+        ("data:text/plain,a%20b", "text/plain", 3),
+        ("DATA:;base64,aGk=", "image/*", 2),
+    ],
+)
+async def test_a_file_within_its_address_is_told_by_kind_and_size(
+    storage: Storage, url: str, kind: str, size: int
+) -> None:
+    """A caller's picture of megabytes stays here: a body is small."""
+    await begin(storage, image=url)
+    [event] = await events(storage)
+
+    assert body(event)["data"]["message"]["attachments"] == [
+        {"url": None, "content_type": kind, "name": None, "size_bytes": size}
+    ]
+    assert len(json.dumps(event.payload)) < 2_000
 
 
 async def test_a_long_message_is_cut_and_says_so(storage: Storage) -> None:
@@ -471,6 +496,70 @@ async def test_two_transactions_of_a_conversation_are_told_in_the_order_of_their
         await elsewhere.close()
 
         assert await types(storage) == ["earlier", "message.sent"]
+
+
+async def test_a_batch_waits_for_all_orders_at_once_and_holds_none(postgres_url: str) -> None:
+    """So two processes that tell of the same conversations, each in its own order, never wait for each other."""
+    async with Storage(await make_database(postgres_url)) as storage:
+        await storage.migrate()
+        await storage.run(OpenReceivers(((CRM, ("*",)),)))
+        await accept(storage, sms("+1", "A"), sms("+2", "B"))
+        first, second = sorted(await storage.conversations(), key=lambda row: row.id or 0)
+        elsewhere = await asyncpg.connect(postgres_writer_dsn(storage))
+        async with elsewhere.transaction():
+            await elsewhere.execute("SELECT pg_advisory_xact_lock(17476, $1)", (first.id or 0) % 256)
+            waiting = [
+                asyncio.create_task(storage.run(Takeover(row.conversation_id, "ann", NOW))) for row in (second, first)
+            ]
+            await until_blocked(elsewhere)
+            held = await elsewhere.fetchval(
+                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid <> pg_backend_pid()"
+            )
+        await asyncio.gather(*waiting)
+        await elsewhere.close()
+
+        assert held == 0
+        assert sorted(await types(storage))[:2] == ["conversation.taken_over"] * 2
+
+
+async def test_nothing_is_left_behind_for_who_is_disabled_meanwhile(postgres_url: str) -> None:
+    """What is being written down as a receiver says that it wants no more fails with the rest, or is not written."""
+    async with Storage(await make_database(postgres_url)) as storage:
+        await storage.migrate()
+        await storage.run(OpenReceivers(((CRM, ("*",)),)))
+        await receive(storage)
+        [conversation] = await storage.conversations()
+        elsewhere = await asyncpg.connect(postgres_writer_dsn(storage))
+        async with elsewhere.transaction():
+            await elsewhere.execute("SELECT pg_advisory_xact_lock(17476, $1)", (conversation.id or 0) % 256)
+            writing = asyncio.create_task(accept(storage, sms(CUSTOMER, "SM2")))  # it has seen the receiver enabled
+            await until_blocked(elsewhere)
+            await storage.run(DisableReceiver(CRM, NOW, "gone"))
+        await writing
+        await elsewhere.close()
+
+        assert {delivery.status for delivery in await rows(storage, HookDelivery)} == {"failed"}
+
+
+async def test_who_disables_waits_for_what_is_being_written(postgres_url: str) -> None:
+    """An event that a receiver was promised a moment ago fails like those before it."""
+    async with Storage(await make_database(postgres_url)) as storage:
+        await storage.migrate()
+        await storage.run(OpenReceivers(((CRM, ("*",)),)))
+        await receive(storage)
+        [first] = await rows(storage, HookDelivery)
+        elsewhere = await asyncpg.connect(postgres_writer_dsn(storage))
+        async with elsewhere.transaction():
+            promised = {"id": "msg_x", "event_id": first.event_id, "receiver_id": CRM, "conversation_id": None}
+            await elsewhere.execute("DELETE FROM hook_deliveries")
+            await elsewhere.execute(INSERT_DELIVERIES.postgres, encode([{**promised, "at": NOW}]))
+            disabling = asyncio.create_task(storage.run(DisableReceiver(CRM, NOW, "gone")))
+            await until_blocked(elsewhere)
+        failed = await disabling
+        await elsewhere.close()
+
+        assert failed == 1
+        assert [delivery.status for delivery in await rows(storage, HookDelivery)] == ["failed"]
 
 
 async def test_an_answer_is_told_after_its_question(storage: Storage) -> None:

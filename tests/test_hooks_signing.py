@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import re
+import runpy
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -95,6 +97,39 @@ def test_the_documentations_check_knows_our_signature() -> None:
     assert not is_ours(f"whsec_{base64.b64encode(b'another key').decode()}", headers, body)
     assert not is_ours(SECRET, dict(old), body)
     assert not is_ours(SECRET, {}, body)
+
+
+SECRETS = ["whsec_AAECAwQ", "whsec_AAECAwQ=", "a secret of ours", "clé", "AAEC"]
+"""Unpadded, padded, and those without the prefix, which are taken as they are."""
+FOREIGN = [("webhook-signature", "v1,\xe9"), ("webhook-timestamp", "\xb2"), ("webhook-id", "\xe9")]
+"""What a stranger may send: HTTP's headers hold Latin-1."""
+
+
+def checks() -> list[Callable[[str, dict[str, str], bytes], bool]]:
+    """Return what the documentation shows, and what its example does."""
+    [snippet] = re.findall(r"```python\n(.*?)```", DOCUMENTATION, re.DOTALL)
+    scope: dict[str, Any] = {}
+    exec(snippet, scope)
+    example = runpy.run_path(str(ROOT / "docs" / "examples" / "leads_to_csv.py"))
+    return [scope["is_from_frontdesk"], lambda *given: example["is_signed"](*given, time.time())]
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_each_secret_that_the_configuration_takes_is_one_for_the_documentations_checks(secret: str) -> None:
+    """With the key that we sign with."""
+    [receiver] = receivers_of([WebhookConfig(url="https://crm.example.com/hook", secret=secret)])
+    headers = dict(sign(receiver.key, "msg_1", datetime.now(UTC), b"{}"))
+
+    assert [is_ours(secret, headers, b"{}") for is_ours in checks()] == [True, True]
+    assert [is_ours(SECRET, headers, b"{}") for is_ours in checks()] == [False, False]
+
+
+@pytest.mark.parametrize(("name", "value"), FOREIGN)
+def test_a_strangers_header_is_refused_and_breaks_nothing(name: str, value: str) -> None:
+    """Whatever letters it has."""
+    headers = {**sign(key_of(SECRET), "msg_1", datetime.now(UTC), b"{}"), name: value}
+
+    assert [is_ours(SECRET, headers, b"{}") for is_ours in checks()] == [False, False]
 
 
 def test_the_documentation_names_every_event() -> None:

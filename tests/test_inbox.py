@@ -17,8 +17,11 @@ from channels.base import Event, Inbound, Parsed, Reply, Request
 from channels.twilio.signature import sign
 from gateway.bus import open_bus
 from gateway.clock import utc_now
+from gateway.contents import Contents
 from gateway.inbox import Inbox
+from gateway.media import MediaStore
 from gateway.metrics import Metrics
+from gateway.reader import Readers
 from gateway.segment import Arrival
 from gateway.spool import Spool
 from gateway.storage import Storage
@@ -184,12 +187,17 @@ def asked(body: str) -> Request:
 @asynccontextmanager
 async def inbox_of(storage: Storage, spool: Spool, *channels: LoopbackChannel) -> AsyncIterator[Inbox]:
     """Run an inbox that drains."""
-    inbox = Inbox(storage, spool, roster_of(*channels), open_bus(None), Metrics(), utc_now, answer_while_waiting=True)
+    readers = Readers()
+    contents = Contents(readers, MediaStore(spool.bodies.parent / "media"))
+    inbox = Inbox(
+        storage, spool, roster_of(*channels), open_bus(None), Metrics(), utc_now, contents, answer_while_waiting=True
+    )
     draining = asyncio.create_task(inbox.drain_forever())
     yield inbox
     assert not draining.done()
     await end((draining,))
     await spool.close()
+    await readers.close()
 
 
 async def texts(storage: Storage, *, until: str) -> list[str]:

@@ -26,9 +26,12 @@ from gateway import outbox as module
 from gateway.bus import open_bus
 from gateway.clock import Clock, utc_now
 from gateway.config import OutboxConfig
+from gateway.contents import Contents
 from gateway.inbox import Inbox
+from gateway.media import MediaStore
 from gateway.metrics import Metrics
 from gateway.outbox import Outbox
+from gateway.reader import Readers
 from gateway.spool import Spool
 from gateway.storage import Compose, OpenChannels, Outcome, Pause, SettleDelivery, Storage, Takeover
 from tests.loopback import LookingUpChannel, LoopbackChannel, roster_of
@@ -79,7 +82,8 @@ async def house(
     roster = roster_of(channel)
     await storage.run(OpenChannels(("sms",)))
     bus, metrics = open_bus(None), Metrics()
-    inbox = Inbox(storage, Spool(Path("unused"), 0), roster, bus, metrics, clock, answer_while_waiting=True)
+    spool, contents = Spool(Path("unused"), 0), Contents(Readers(), MediaStore(Path("unused")))
+    inbox = Inbox(storage, spool, roster, bus, metrics, clock, contents, answer_while_waiting=True)
     inbox.calm_since = calm_since or utc_now() - timedelta(hours=1)
     config = OutboxConfig(**{"confirm_wait_s": 0.2, **settings})
     outbox = Outbox(storage, roster, inbox, bus, metrics, clock, config, owner="serve:test")

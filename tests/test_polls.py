@@ -15,9 +15,12 @@ from channels.errors import PayloadError, RetryLater
 from gateway import polls
 from gateway.bus import open_bus
 from gateway.clock import utc_now
+from gateway.contents import Contents
 from gateway.inbox import Inbox
+from gateway.media import MediaStore
 from gateway.metrics import Metrics
 from gateway.polls import Poller
+from gateway.reader import Readers
 from gateway.spool import Spool
 from gateway.storage import OpenChannels, Storage
 from gateway.tasks import end
@@ -54,8 +57,9 @@ async def test_a_poll_that_breaks_waits_for_its_next_turn(
     roster = roster_of(broken, sound)
     await storage.run(OpenChannels(roster.names))
     spool = Spool(tmp_path / "spool", 1_000_000)
-    inbox = Inbox(storage, spool, roster, open_bus(None), Metrics(), utc_now, answer_while_waiting=True)
-    polling = asyncio.create_task(Poller(storage, roster, inbox, utc_now).run())
+    contents = Contents(Readers(), MediaStore(tmp_path / "media"))
+    inbox = Inbox(storage, spool, roster, open_bus(None), Metrics(), utc_now, contents, answer_while_waiting=True)
+    polling = asyncio.create_task(Poller(storage, roster, inbox, utc_now, owner="serve:test").run())
     await asyncio.sleep(0.3)
     running = not polling.done()
     await end([polling])

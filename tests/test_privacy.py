@@ -8,20 +8,30 @@ import json
 import stat
 import zipfile
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from channels.base import Consent
+from channels.base import Channel, Consent, Event, Request, Status
+from channels.errors import PayloadError
+from channels.http import Http
 from gateway.cache import LocalMemory, Memory, open_memory
 from gateway.clock import utc_now
 from gateway.media import MediaStore
 from gateway.privacy import SpoolBusy, export_person, find_people, forget_person
 from gateway.privacy.naming import Names
+from gateway.privacy.shares import Shares
+from gateway.reader import Readers
+from gateway.roster import Roster, build_roster
+from gateway.segment import Arrival
 from gateway.spool import Spool
 from gateway.storage import (
     Accept,
+    BeginDirectTurn,
+    BeginRequest,
     ClaimDeliveries,
     Compose,
     FinishTurn,
@@ -29,6 +39,7 @@ from gateway.storage import (
     OpenChannels,
     Pace,
     Rejected,
+    SettleRequest,
     Storage,
 )
 from gateway.storage.columns import metadata
@@ -37,6 +48,7 @@ from gateway.storage.portraits import PARTS
 from gateway.storage.privacy import NOBODY, FindPeople, Person
 from gateway.storage.quotes import PLACES
 from tests.frontdesk import free_port, frontdesk, running
+from tests.gateways import config
 from tests.loopback import LoopbackChannel, roster_of
 from tests.people_data import (
     SHARED,
@@ -63,7 +75,7 @@ pytest_plugins = ["tests.fixtures_redis"]
 THEY, OTHER = Who(101), Who(202)
 NOT_PERSONAL = {"alembic_version", "channel_states", "installation", "operators", "api_keys", "receivers"}
 """Tables that hold nothing of a customer."""
-ASKED = {place.table for place in PLACES.values()}
+ASKED = {"rejected_webhooks", *(place.model.__tablename__ for place in PLACES.values())}
 THEIR_OWN = {"contacts", "addresses", "aliases", "chat_conversations", "leads", "appointments", "appointment_seats"}
 
 
@@ -76,7 +88,7 @@ async def the_one(storage: Storage, text: str) -> Person:
 async def forget(storage: Storage, folder: Path, who: Who, **more):
     """Erase a person, without Redis."""
     person = await the_one(storage, who.phone)
-    return await forget_person(storage, LocalMemory(), folder, person, actor="test", now=NOW, **more)
+    return await forget_person(storage, LocalMemory(), roster_of(), folder, person, actor="test", now=NOW, **more)
 
 
 @pytest.fixture
@@ -103,7 +115,7 @@ async def test_nothing_of_a_person_is_left_and_everything_of_another(
     before = await rows_of(storage)
     in_tables = await traces_in(storage, traces[THEY])
     person = await the_one(storage, THEY.phone)
-    forgotten = await forget_person(storage, memory, data, person, actor="cli:owner", now=NOW)
+    forgotten = await forget_person(storage, memory, roster_of(), data, person, actor="cli:owner", now=NOW)
     after = await rows_of(storage)
 
     assert in_tables == set(BELONGINGS) - {"hook_deliveries"} | THEIR_OWN - {"appointment_seats"} | ASKED
@@ -184,7 +196,8 @@ async def test_whoever_only_sent_what_nobody_could_read_is_erased_too(storage: S
     await storage.run(Accept((), NOW, rejected=(kept,)))
     await leave_spool(tmp_path, THEY)
     person, also = NOBODY, (THEY.phone,)
-    forgotten = await forget_person(storage, LocalMemory(), tmp_path, person, actor="t", now=NOW, also=also)
+    nowhere = LocalMemory(), roster_of(), tmp_path
+    forgotten = await forget_person(storage, *nowhere, person, actor="t", now=NOW, also=also)
 
     assert (forgotten.quotes, forgotten.spooled) == ({"webhooks": 1}, 3)
     assert await traces_in(storage, THEY.traces) == set()
@@ -284,6 +297,201 @@ async def test_every_table_is_accounted_for() -> None:
     assert set(PARTS.values()) == erased - ASKED - {"appointment_seats"}
 
 
+# --- sharing out ------------------------------------------------------------------------------------------------
+
+WHATSAPP = """
+  whatsapp: {type: whatsapp, phone_number_id: "106540352242922", access_token: t, app_secret: s, verify_token: v,
+             api_base: "http://127.0.0.1:9"}
+"""
+
+
+@asynccontextmanager
+async def real_roster(tmp_path: Path) -> AsyncIterator[Roster]:
+    """Give a channel on Twilio and one on WhatsApp."""
+    more = WHATSAPP.replace("{", "{{").replace("}", "}}").format()
+    async with Http() as http:
+        yield build_roster(config(tmp_path, "sqlite:///x.db", more_channels=more), http)
+
+
+def whatsapp_batch(*messages: Any, statuses: Any = ()) -> bytes:
+    """Write a webhook that tells of several customers: (sender, text) each, or (sender, fields)."""
+    told = [
+        {"from": who, "id": f"wamid.{number}", "timestamp": "1700000000", **_said(said)}
+        for number, (who, said) in enumerate(messages)
+    ]
+    value = {
+        "messaging_product": "whatsapp",
+        "metadata": {"display_phone_number": "15550100002", "phone_number_id": "106540352242922"},
+        "contacts": [{"profile": {"name": f"Customer of {who}"}, "wa_id": who} for who, _ in messages],
+        "messages": told,
+        "statuses": [{"id": f"out.{who}", "status": "sent", "timestamp": "1", "recipient_id": who} for who in statuses],
+    }
+    entry = {"id": "1", "changes": [{"field": "messages", "value": value}]}
+    return json.dumps({"object": "whatsapp_business_account", "entry": [entry]}).encode()
+
+
+def _said(said: Any) -> dict[str, Any]:
+    return {"type": "text", "text": {"body": said}} if isinstance(said, str) else said
+
+
+HE, SHE = "15550100101", "15550100202"
+CARD = {"type": "contacts", "contacts": [{"name": {"formatted_name": "hers"}, "phones": [{"wa_id": HE, "phone": HE}]}]}
+"""A card that somebody shares: the other's number stands in a field of its own."""
+BATCHES = [
+    ("whatsapp", whatsapp_batch((HE, "mine"), (SHE, "hers")), True, True),
+    ("whatsapp", whatsapp_batch((SHE, f"call +{HE}, please"), (SHE, "hers")), False, True),
+    ("whatsapp", whatsapp_batch((SHE, HE)), False, True),
+    ("whatsapp", whatsapp_batch((SHE, f"ask {HE}"), (HE, "mine")), True, True),
+    ("whatsapp", whatsapp_batch((SHE, CARD)), False, True),
+    ("whatsapp", whatsapp_batch((SHE, CARD), (HE, "mine")), True, True),
+    ("whatsapp", whatsapp_batch((HE, "mine"), (HE, "mine, too")), True, False),
+    ("whatsapp", whatsapp_batch((SHE, "hers"), statuses=(HE, SHE)), True, True),
+    ("whatsapp", whatsapp_batch((HE, "mine"), (SHE, "hers")).replace(b'"text"', b'"newer"'), True, True),
+    ("gone", whatsapp_batch((HE, "mine"), (SHE, "hers")), True, True),
+    ("gone", whatsapp_batch((HE, "mine")), True, False),
+    ("sms", b"From=%2B15550100101&To=%2B15550100001&MessageSid=SM1&Body=mine", True, False),
+    ("sms", b"From=%2B15550100202&To=%2B15550100001&MessageSid=SM2&Body=call+%2B15550100101", False, True),
+    ("sms", b"From=%2B15550100202&To=%2B15550100001&MessageSid=SM2&Body=%2B15550100101", False, True),
+    ("sms", b"From=%2B15550100101&Nothing=else", True, False),
+    ("sms", b"From=%2B15550100202&Body=%2B15550100101", False, True),
+]
+
+
+@pytest.mark.parametrize(("channel", "body", "has_theirs", "has_rest"), BATCHES)
+async def test_a_request_is_divided_between_one_and_all_others(
+    tmp_path: Path, channel: str, body: bytes, has_theirs: bool, has_rest: bool
+) -> None:
+    """What the others wrote is read as before, whoever they speak of; nothing of the one's is left beside it."""
+    request = Request("POST", f"/webhooks/{channel}", (), body)
+    async with real_roster(tmp_path) as roster:
+        share = await Shares(roster, Readers(), Names([f"+{HE}"])).of(channel, request)
+        whose = roster.get(channel)
+        before, after = (
+            [] if whose is None or r is None else [e for e in read(whose, r) if getattr(e, "sender", "") != f"+{HE}"]
+            for r in (request, share.rest)
+        )
+
+    assert (bool(share.theirs), share.rest is not None) == (has_theirs, has_rest)
+    assert (share.rest is request) is not has_theirs
+    assert [e for e in after if not isinstance(e, Status)] == [e for e in before if not isinstance(e, Status)]
+    if has_theirs and share.rest is not None:
+        assert b"mine" not in share.rest.body
+        assert f'"from":"{HE}"'.encode() not in share.rest.body
+        assert b"hers" not in share.theirs
+
+
+def read(channel: Channel, request: Request) -> tuple[Event, ...]:
+    """Return what a channel reads, nothing where it cannot."""
+    try:
+        return channel.parse(request).events
+    except PayloadError:
+        return ()
+
+
+async def test_forgetting_one_leaves_the_others_of_a_batch(storage: Storage, tmp_path: Path) -> None:
+    """In a dead process's spool, in what was set aside and in the webhooks that were kept."""
+    batch = Request("POST", "/webhooks/whatsapp", (), whatsapp_batch((HE, "mine"), (SHE, f"hers, not {HE}'s")))
+    await storage.run(Accept((), NOW, rejected=(Rejected("whatsapp", batch, "unreadable", NOW),)))
+    spool = Spool(tmp_path / "spool", 10_000_000)
+    await spool.open()
+    await spool.append(Arrival("whatsapp", batch, NOW))
+    await spool.set_aside(Arrival("whatsapp", batch, NOW))
+    await spool.close()
+    async with real_roster(tmp_path) as roster:
+        also = (f"+{HE}",)
+        nowhere = LocalMemory(), roster, tmp_path
+        forgotten = await forget_person(storage, *nowhere, NOBODY, actor="t", now=NOW, also=also)
+        again = await forget_person(storage, *nowhere, NOBODY, actor="t", now=NOW, also=also)
+        [kept] = await storage.quotes.webhooks(0)
+        await spool.open()
+        left = await spool.read(10)
+        await spool.close()
+        bodies = [kept.body, *(arrival.request.body for arrival in left.arrivals)]
+        senders = [[e.sender for e in read(roster["whatsapp"], Request("POST", "/", (), body))] for body in bodies]
+
+    assert (forgotten.quotes, forgotten.spooled) == ({"webhooks": 1}, 2)
+    assert again.total == 0
+    assert senders == [[f"+{SHE}"]] * 2
+    assert not any(b"mine" in body for body in bodies)
+
+
+async def test_a_large_body_beside_the_spool_goes_with_its_record(storage: Storage, tmp_path: Path) -> None:
+    """It is read where it lies; another's stays."""
+    spool = Spool(tmp_path / "spool", 10_000_000)
+    await spool.open()
+    for who in (THEY, OTHER):
+        body = spool.bodies / str(who.number)
+        body.write_bytes(f"From: {who.email}\r\n\r\n{who.words}".encode())
+        await spool.append(Arrival("mail", Request("POST", "smtp:", (), file=body), NOW))
+    await spool.close()
+    nowhere = LocalMemory(), roster_of(), tmp_path
+    also = (THEY.email,)
+    forgotten = await forget_person(storage, *nowhere, NOBODY, actor="t", now=NOW, also=also)
+
+    assert forgotten.spooled == 1
+    assert [path.name for path in spool.bodies.iterdir()] == [str(OTHER.number)]
+    assert traces_on_disk(tmp_path / "spool", [THEY.words, THEY.email]) == set()
+
+
+async def test_an_id_that_a_caller_has_chosen_wipes_nothing_of_a_channel(storage: Storage, tmp_path: Path) -> None:
+    """A conversation ``support`` of the API, whose user is ``sms``: nothing is theirs but where an id stands."""
+    await storage.run(BeginDirectTurn("support", "website_chat", "hi", "w", NOW, NOW, {"user_id": "sms"}))
+    await storage.run(Accept((), NOW, rejected=(Rejected("support", arrival(OTHER).request, "unreadable", NOW),)))
+    await leave_spool(tmp_path, OTHER)
+    answers = {
+        "theirs": {"conversation_id": "support", "message": "hi"},
+        "refused": {"instance": "/api/v1/conversations/support/resume"},
+        "another's": {"conversation_id": "c", "message": "our support, by sms", "assigned_to": "support"},
+    }
+    rows = [await storage.run(BeginRequest("o", name, "h", NOW)) for name in answers]
+    for row, answer in zip(rows, answers.values(), strict=True):
+        await storage.run(SettleRequest(row.id, 200, "application/json", json.dumps(answer).encode()))
+    person = await the_one(storage, "support")
+    forgotten = await forget_person(storage, LocalMemory(), roster_of(), tmp_path, person, actor="t", now=NOW)
+    bodies = [(await storage.run(BeginRequest("o", name, "h", NOW))).body for name in answers]
+
+    assert forgotten.rows["chat_conversations"] == 1
+    assert (forgotten.quotes, forgotten.spooled) == ({"answers": 2}, 0)
+    assert [body is None for body in bodies] == [True, True, False]
+
+
+async def test_what_is_answered_meanwhile_leaves_no_trace(storage: Storage, tmp_path: Path) -> None:
+    """A POST that runs while somebody is erased settles without a body; and what settled late is looked through."""
+    await live(storage, tmp_path, THEY)
+    running, late = [await storage.run(BeginRequest("o", f"{THEY.phone} {n}", "h", NOW)) for n in (1, 2)]
+    answer = json.dumps({"message": THEY.words, "phone": THEY.phone}).encode()
+    looked = storage.quotes.read
+
+    async def settle_behind(place: str, after_id: int) -> Any:
+        rows = await looked(place, after_id)
+        if place == "audit":  # the answers were looked through just before
+            await storage.run(SettleRequest(late.id, 200, "application/json", answer))
+        return rows
+
+    storage.quotes.read = settle_behind  # type: ignore[method-assign]
+    await forget(storage, tmp_path, THEY)
+    await storage.run(SettleRequest(running.id, 200, "application/json", answer))
+    again = [await storage.run(BeginRequest("o", f"{THEY.phone} {n}", "h", NOW)) for n in (1, 2)]
+
+    assert [(row.is_new, row.status, row.body) for row in again] == [(False, 200, None)] * 2
+    assert await traces_in(storage, [*THEY.traces, THEY.phone]) == set()
+
+
+async def test_a_busy_spool_is_found_before_anything_is_touched(storage: Storage, tmp_path: Path) -> None:
+    """The turns run on, and what was kept and set aside is there."""
+    await live(storage, tmp_path, THEY)
+    await leave_spool(tmp_path, THEY)
+    holding = Spool(tmp_path / "spool", 10_000_000)
+    await holding.open()
+    before = await rows_of(storage), traces_on_disk(tmp_path / "spool", THEY.traces)
+    with pytest.raises(SpoolBusy):
+        await forget(storage, tmp_path, THEY, patience_s=0.1)
+    after = await rows_of(storage), traces_on_disk(tmp_path / "spool", THEY.traces)
+    await holding.close()
+
+    assert after == before
+
+
 # --- finding ---------------------------------------------------------------------------------------------------
 
 
@@ -359,7 +567,7 @@ async def test_an_export_holds_everything_and_nothing_of_others(storage: Storage
     await live(storage, tmp_path, THEY)
     await live(storage, tmp_path, OTHER)
     target = tmp_path / "export.zip"
-    exported = await export_person(storage, tmp_path, await the_one(storage, THEY.phone), target, now=NOW)
+    exported = await export_person(storage, roster_of(), tmp_path, await the_one(storage, THEY.phone), target, now=NOW)
     with zipfile.ZipFile(target) as archive:
         data = json.loads(archive.read("data.json"))
         files = {name: archive.read(name) for name in archive.namelist() if name != "data.json"}

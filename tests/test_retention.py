@@ -17,7 +17,7 @@ from gateway.media import MediaStore
 from gateway.privacy import retention
 from gateway.privacy.files import LEAVING, drop_files
 from gateway.privacy.retention import REJECTED_KEPT, Retention, Swept
-from gateway.storage import SettleAttachment, Storage
+from gateway.storage import BeginRequest, SettleAttachment, Storage
 from gateway.storage.records import Appointment, Lead
 from gateway.storage.tables import Address, Conversation
 from tests.gateways import config, gateway
@@ -50,9 +50,9 @@ async def age(storage: Storage, who: Who, at: datetime) -> None:
 
 
 async def set_status(storage: Storage, status: str, at: datetime) -> None:
-    """Let all leads and appointments have a status, and be from then."""
+    """Let all appointments have a status and be at that time, and all leads have been changed then."""
     async with AsyncSession(storage._engine) as session:
-        await session.exec(update(Lead).values(status=status, created_at=at, updated_at=None))
+        await session.exec(update(Lead).values(created_at=NOW - 90 * DAY, updated_at=at))
         await session.exec(update(Appointment).values(status=status, starts_at=at))
         await session.commit()
 
@@ -85,12 +85,13 @@ async def test_whoever_keeps_all_keeps_all(storage: Storage, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("status", "at", "kept"),
     [
-        ("done", NOW - 31 * DAY, set()),
-        ("done", NOW - 29 * DAY, OUTCOMES),
-        ("cancelled", NOW - 31 * DAY, OUTCOMES),
+        ("booked", NOW - 31 * DAY, set()),
+        ("cancelled", NOW - 31 * DAY, set()),
+        ("booked", NOW - 29 * DAY, OUTCOMES),
+        ("booked", NOW + 29 * DAY, OUTCOMES),
     ],
 )
-async def test_what_came_of_it_goes_when_it_is_old_and_done(
+async def test_what_came_of_it_goes_when_it_is_old_whatever_its_status(
     storage: Storage, tmp_path: Path, status: str, at: datetime, kept: set[str]
 ) -> None:
     """Then nothing of the person is left, and their seats are free."""
@@ -151,6 +152,16 @@ async def test_unmended_webhooks_go_after_thirty_days(storage: Storage, tmp_path
 
     assert REJECTED_KEPT == 30 * DAY
     assert (early.webhooks, swept.webhooks) == (0, 1)
+
+
+async def test_requests_that_nobody_can_repeat_go_after_a_day(storage: Storage, tmp_path: Path) -> None:
+    """Their answers with them, whether or not anybody asks with another key; however many there are."""
+    for number in range(retention.ROWS_AT_ONCE + 5):
+        await storage.run(BeginRequest("o", f"old {number}", "h", NOW - DAY))
+    await storage.run(BeginRequest("o", "young", "h", NOW - DAY + timedelta(seconds=1)))
+    await worker(storage, tmp_path, None).sweep()
+
+    assert len((await rows_of(storage))["repeated_requests"]) == 1
 
 
 async def test_batches_are_small_and_let_others_go_first(

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -15,8 +16,9 @@ from structlog.testing import capture_logs
 
 from channels.base import Channel, Reply, Request
 from gateway.metrics import Metrics
+from gateway.web.bodies import TooLong, read
 from gateway.web.connection import Connection
-from gateway.web.door import Door, _read
+from gateway.web.door import Door
 from gateway.web.peers import Peers
 from gateway.web.seldom import Seldom
 from gateway.web.server import Server
@@ -40,8 +42,10 @@ class Page:
         router.add_get("/broken", self.broken)
 
     async def answer(self, request: web.Request) -> web.Response:
-        body = await _read(request, 1000)
-        return web.Response(text="too long" if body is None else f"{len(body)} bytes")
+        try:
+            return web.Response(text=f"{len(await read(request, 1000))} bytes")
+        except TooLong:
+            return web.Response(text="too long")
 
     async def large(self, _: web.Request) -> web.Response:
         return web.Response(body=bytes(LARGE_BYTES))
@@ -337,7 +341,7 @@ class Verifying:
 async def test_refused_webhooks_are_logged_now_and_then() -> None:
     """Forging costs a stranger nothing: the log gets one line for many refusals, the metrics count them all."""
     metrics = Metrics()
-    door = Door(Verifying(), roster_of(LoopbackChannel("sms")), metrics, max_body_bytes=1000)
+    door = Door(Verifying(), roster_of(LoopbackChannel("sms")), metrics, max_body_bytes=1000, folder=Path("unused"))
     opened = Server([door], host="127.0.0.1", port=0, max_connections=30)
     await opened.start()
     with capture_logs() as logs:

@@ -12,9 +12,11 @@ from tests.test_storage_accept import NOW
 EVERY = timedelta(seconds=600)
 
 
-async def claim(storage: Storage, at: datetime, *, at_start: bool = False) -> PollTurn | None:
+async def claim(
+    storage: Storage, at: datetime, *, owner: str = "serve:a", at_start: bool = False, early: bool = False
+) -> PollTurn | None:
     """Take the channel's poll, if it is due."""
-    return await storage.run(ClaimPoll("sms", at, at + EVERY, at_start))
+    return await storage.run(ClaimPoll("sms", at, at + EVERY, owner, at_start, early))
 
 
 async def test_a_poll_is_due_at_the_start_and_again_after_its_time(storage: Storage) -> None:

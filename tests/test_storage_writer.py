@@ -12,12 +12,24 @@ from typing import Any
 
 import asyncpg
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from sqlalchemy import text
 
-from gateway.storage import Accept, SchemaMismatch, Storage, StorageUnavailable, Takeover, TryWriting, postgres_writer
+from gateway.storage import (
+    Accept,
+    BeginRequest,
+    SchemaMismatch,
+    Storage,
+    StorageUnavailable,
+    Takeover,
+    TryWriting,
+    postgres_writer,
+)
 from gateway.storage.columns import metadata
 from gateway.storage.engine import make_engine
+from gateway.storage.schema import HEAD, alembic_config
 from gateway.storage.sql import Steps, statement
 from gateway.storage.writer import OneByOne, Operation
 from tests.conftest import make_database
@@ -199,8 +211,31 @@ async def test_migrations_lead_to_the_tables(database_url: str) -> None:
         )
     await engine.dispose()
 
-    assert (before, again) == (None, "0005")
+    assert (before, again) == (None, HEAD)
     assert differences == []
+
+
+BEFORE_0007 = """
+INSERT INTO repeated_requests (owner, idempotency_key, request_hash, created_at)
+VALUES ('o', '+15550100101', 'h', '2026-11-24 12:00:00');
+INSERT INTO api_keys (name, prefix, key_hash, scope, created_at)
+VALUES ('crm', 'fdk_a', 'a', 'read', '2026-11-24 12:00:00'), ('crm', 'fdk_b', 'b', 'read', '2026-11-24 12:00:00')
+"""
+
+
+async def test_what_was_kept_before_0007_is_found_after_it(database_url: str) -> None:
+    """A request that was begun under its bare key is known by its hash; of two API keys of one name each is kept."""
+    async with Storage(database_url) as storage:
+        async with storage._engine.begin() as connection:
+            await connection.run_sync(lambda sync: command.upgrade(alembic_config(sync), "0006"))
+            for made in BEFORE_0007.split(";"):
+                await connection.execute(text(made))
+        await storage.migrate()
+        began = await storage.run(BeginRequest("o", "+15550100101", "h", NOW))
+        names = [key.name for key in await storage.api_keys.all()]
+
+    assert not began.is_new
+    assert names == ["crm", "crm fdk_b"]
 
 
 async def test_two_people_take_over_at_once(storage: Storage) -> None:

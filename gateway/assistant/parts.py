@@ -108,6 +108,7 @@ async def open_parts(config: Config, clock: Clock = utc_now) -> AsyncIterator[Pa
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(Http())
         roster = build_roster(config, http)
+        stack.push_async_callback(roster.close)
         storage = await stack.enter_async_context(Storage(config.database.url))
         memory = open_memory(
             config.redis.url,

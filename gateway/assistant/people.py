@@ -77,8 +77,8 @@ class People:
 
     async def reply(
         self, conversation_id: str, author: str, content: str, attachment_urls: Sequence[str] = ()
-    ) -> tuple[Conversation, tuple[str, ...]]:
-        """Say something as a person, who has the conversation from then on; returns the ids of its deliveries.
+    ) -> tuple[Conversation, int]:
+        """Say something as a person, who has the conversation from then on; returns the message's sequence number.
 
         Raises:
             NoSuchConversation: there is none.
@@ -101,7 +101,7 @@ class People:
         if said.refused is not None:
             raise ConversationTaken(said.held_by)
         self._bus.publish("outbox", {})
-        return await self._conversation(conversation_id), said.delivery_ids
+        return await self._conversation(conversation_id), said.sequence_number or 0
 
     async def resume(self, conversation_id: str) -> Conversation:
         """Give a conversation back to the bot, which answers what no person has answered.
@@ -114,13 +114,16 @@ class People:
             self._bus.publish("turns", {"due_at": speaker.due_at.timestamp()})
         return await self._after(speaker, conversation_id)
 
-    async def close(self, conversation_id: str) -> Conversation:
+    async def close(self, conversation_id: str, rating: int | None = None, comment: str | None = None) -> Conversation:
         """End a conversation: nothing waits in it any more; a new message opens it again.
+
+        ``rating`` (1 to 5) and the comment beside it are kept in the same commit.
 
         Raises:
             NoSuchConversation: there is none.
         """
-        return await self._after(await self._storage.run(Close(conversation_id, self._clock())), conversation_id)
+        closed = await self._storage.run(Close(conversation_id, self._clock(), rating, comment))
+        return await self._after(closed, conversation_id)
 
     def _answer(self, channel_name: str | None, content: Content) -> Answer:
         """Return the words as the channel sends them; those for a channel that does not run here wait as they are."""

@@ -184,9 +184,18 @@ def remembered(message: StoredMessage) -> Remembered:
 
 
 def _shown(text: str, metadata: Mapping[str, Any]) -> str:
-    """Return a message as the model reads it: with the choices that it offers, or with the one that it picks."""
+    """Return a message as the model reads it: with its subject where it begins a thread, and with choices.
+
+    Those that it offers, or the one that it picks.
+    """
     picked = (metadata.get("choice") or {}).get("title")
-    said = [text, numbered(offered(metadata)), f"[chose: {picked}]" if picked and picked != text else ""]
+    subject = metadata.get("subject") if not metadata.get("references") else None
+    said = [
+        f"Subject: {subject}" if subject else "",
+        text,
+        numbered(offered(metadata)),
+        f"[chose: {picked}]" if picked and picked != text else "",
+    ]
     return "\n".join(filter(None, said))
 
 

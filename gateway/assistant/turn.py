@@ -22,10 +22,12 @@ from gateway.assistant.history import Entry
 from gateway.assistant.loop import Loop
 from gateway.assistant.model import Completion, ModelError, Prompt
 from gateway.assistant.prompt import WAITING_NOTE, booked_note, handover_note, notes, system_prompt
+from gateway.assistant.robots import Robots
 from gateway.assistant.safety import Safety
 from gateway.assistant.summary import Summaries, said_as_data
 from gateway.assistant.tools import TurnRun
 from gateway.assistant.transcript import Told, Transcript
+from gateway.calendar import invitation_of
 from gateway.clock import Clock
 from gateway.config import AssistantConfig, BusinessConfig
 from gateway.metrics import Metrics
@@ -42,6 +44,8 @@ MAX_ANSWER = {"sms": 1_600}
 """Characters; a model that runs on would otherwise leave as dozens of messages, each of them paid for. Twilio itself
 takes no more than that in one (www.twilio.com/docs/api/errors/21617, read 2026-11)."""
 MAX_ANSWER_ELSEWHERE = 8_000
+INVITED = frozenset({"email"})
+"""The kinds of channels whose readers have a calendar beside them."""
 MAX_APPOINTMENTS = 5
 """Of a customer, that the model is told of without asking."""
 
@@ -118,6 +122,7 @@ class Assistant:
         self._clock = clock
         self._business = business
         self._schedule = Schedule(business)
+        self._robots = Robots(storage)
         self._instructions = system_prompt(business, config.instructions)
         self._safety = Safety(
             self._instructions, _owner_texts(business), config.allowed_links, own_words=config.instructions or ""
@@ -132,6 +137,10 @@ class Assistant:
             StorageUnavailable: the database is away.
         """
         started = time.monotonic()
+        suspicion = await self._robots.suspect(claim, self._clock())
+        if suspicion is not None:
+            log.warning("robot_not_answered", reason=suspicion.source)
+            return Reply(None, gravest([hear(texts_of(claim), ()).handover, suspicion]))
         told = await self._transcript.tell(claim)
         turn = await self._loop.begin(claim)
         case = Case(claim, Heard(None, None), turn, told)
@@ -144,7 +153,8 @@ class Assistant:
             log.error("model_failed", kind=kind, request_id=error.request_id)
             return self._fallback(case, FALLBACK)
         self._metrics.tokens.labels(completion.model).inc(turn.usage.total)
-        return self._reply(case, completion, round((time.monotonic() - started) * 1000))
+        reply = self._reply(case, completion, round((time.monotonic() - started) * 1000))
+        return await self._invited(case, reply)
 
     async def give_up(self, claim: Claim) -> Reply:
         """End a turn that keeps failing: its tools may have done something, which its record then tells.
@@ -186,6 +196,20 @@ class Assistant:
             tool_calls=actions(case.turn, self._safety),
         )
         return Reply(answer, handover, told=case.told)
+
+    async def _invited(self, case: Case, reply: Reply) -> Reply:
+        """Attach the appointments that the turn has booked, moved or cancelled, for whoever reads mail."""
+        changed = case.turn.changed_appointments
+        if reply.answer is None or case.claim.channel not in INVITED or not changed:
+            return reply
+        theirs = await self._storage.appointments(conversation=(case.claim.id, case.claim.contact_id))
+        meant = [appointment for appointment in theirs if appointment.id in changed]
+        installation = await self._storage.installation_id()
+        if not meant or installation is None:
+            return reply
+        text = invitation_of(meant, installation=installation, organizer=self._business.name)
+        content = replace(reply.answer.content, calendar=text)
+        return replace(reply, answer=replace(reply.answer, content=content))
 
     def _fallback(self, case: Case, why: Handover) -> Reply:
         """Say in the business's name that a person will answer.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ from gateway.backups.archive import Manifest, NotABackup, read_manifest, unpack
 from gateway.config import Config
 from gateway.lock import AlreadyServed, OwnerLock
 from gateway.storage import Storage
-from gateway.storage.backups import StartAfresh, Waiting, count_writers, drop_tables, has_tables, is_known
+from gateway.storage.backups import StartAfresh, Waiting, count_writers, drop_tables, empty_log, has_tables, is_known
 from gateway.storage.engine import is_sqlite, sqlite_path
 
 
@@ -61,8 +63,11 @@ async def restore(config: Config, source: Path, *, force: bool, now: datetime) -
         beside = sqlite_path(config.database.url).parent if is_sqlite(config.database.url) else config.data.dir
         beside.mkdir(parents=True, exist_ok=True)
         database = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=beside, prefix=".restore-"))) / "database"
-        with _swapping(media) as new_media:
-            await asyncio.to_thread(unpack, source, manifest, database, new_media)
+        folder = stack.enter_context(tempfile.TemporaryDirectory(dir=media.parent, prefix=".restore-"))
+        new_media = Path(folder) / "media"
+        new_media.mkdir(mode=0o700)
+        await asyncio.to_thread(unpack, source, manifest, database, new_media)
+        with _swapped(media, new_media):
             waiting = await _bring_back(config.database.url, database, now)
     return Restored(manifest, len(manifest.files) - 1, waiting)
 
@@ -97,15 +102,21 @@ async def _refuse_data(url: str, media: Path) -> None:
 
 
 @contextmanager
-def _swapping(media: Path) -> Iterator[Path]:
-    """Give a folder that takes the place of ``media`` where nothing fails; the old one is deleted then."""
-    with tempfile.TemporaryDirectory(dir=media.parent, prefix=".restore-") as folder:
-        new = Path(folder) / "new"
-        new.mkdir(mode=0o700)
-        yield new
-        if media.exists():
-            media.rename(Path(folder) / "old")
+def _swapped(media: Path, new: Path) -> Iterator[None]:
+    """Put a folder in the place of ``media``; where anything fails the old one comes back, else it is deleted."""
+    old = media.with_name(f".{media.name}-before-{uuid.uuid4().hex}")
+    if media.exists():
+        media.rename(old)
+    try:
         new.rename(media)
+        yield
+    except BaseException:
+        if media.exists():
+            media.rename(new)
+        if old.exists():
+            old.rename(media)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 async def _bring_back(url: str, copy: Path, now: datetime) -> Waiting:
@@ -126,7 +137,12 @@ async def _ready(url: str, now: datetime) -> Waiting:
 
 
 def _replace_sqlite(copy: Path, path: Path) -> None:
-    """Put a database file in another's place; the log of the old one would be read into the new one."""
+    """Put a database file in another's place; the log of the old one would be read into the new one.
+
+    So what is in the log goes into the old file first: whoever is cut off in between has that one whole.
+    """
+    if path.exists():
+        empty_log(path)
     for log in (f"{path}-wal", f"{path}-shm"):
         Path(log).unlink(missing_ok=True)
     copy.replace(path)

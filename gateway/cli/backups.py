@@ -86,8 +86,14 @@ async def _restore(config: Config, source: Path, *, force: bool) -> None:
 def _tell(restored: Restored) -> None:
     print(f"restored: the database of {restored.manifest.made_at} and {restored.files} files")
     waiting = restored.waiting
-    if waiting.deliveries or waiting.turns:
+    if waiting.deliveries or waiting.turns or waiting.events:
         print(
-            f"as it was then, {waiting.deliveries} deliveries and {waiting.turns} turns wait; the next frontdesk serve "
-            "sends them, also where they were sent after the backup"
+            f"as it was then, {waiting.deliveries} deliveries, {waiting.turns} turns and {waiting.events} webhook "
+            "events wait; the next frontdesk serve sends them, also where they were sent after the backup"
         )
+    if waiting.api_keys:
+        print(
+            f"{waiting.api_keys} API keys open it, as they did then; revoke again those that were revoked since: "
+            "frontdesk keys list"
+        )
+    print("erase again whom you have erased since: docs/privacy.md")

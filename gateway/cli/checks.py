@@ -202,7 +202,9 @@ async def check_handoff(config: Config, roster: Roster) -> Sequence[Finding]:
         detail = "nobody is told that a customer waits, or that a channel has stopped"
         return [Finding("handoff", True, detail, "name an e-mail address or a number in handoff.notify")]
     findings = [_check_texting(place, notice, roster) for place, notice in enumerate(handoff.notify) if notice.sms]
-    return findings if handoff.smtp is None else [*findings, *await _check_mail(handoff.smtp)]
+    by_mail = any(notice.email for notice in handoff.notify)
+    smtp = config.notice_smtp if by_mail else handoff.smtp
+    return findings if smtp is None else [*findings, *await _check_mail(smtp)]
 
 
 def _check_texting(place: int, notice: NoticeConfig, roster: Roster) -> Finding:

@@ -31,6 +31,7 @@ Choices = Annotated[
 ]
 Links = Annotated[list[str] | None, typer.Option("--link", metavar="TITLE=URL", help="A page to open.")]
 Place = Annotated[str | None, typer.Option("--location", metavar="LAT,LONG", help="A place, in degrees.")]
+Subject = Annotated[str | None, typer.Option(metavar="TEXT", help="What an e-mail is about.")]
 TemplateName = Annotated[
     str | None, typer.Option("--template", metavar="NAME", help="An approved message, where the platform has them.")
 ]
@@ -62,6 +63,7 @@ def send(
     choices: Choices = None,
     links: Links = None,
     location: Place = None,
+    subject: Subject = None,
     template: TemplateName = None,
     language: Language = "en_US",
     parameters: Parameters = None,
@@ -76,6 +78,7 @@ def send(
         choices=tuple(Choice(title, title) for title in choices or ()),
         links=tuple(map(_link, links or ())),
         location=None if location is None else _location(location),
+        subject=subject,
         template=None if template is None else Template(template, language, tuple(parameters or ())),
     )
     if not recipient.strip() or content.is_empty:

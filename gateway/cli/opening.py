@@ -108,7 +108,11 @@ async def open_roster(config: Config) -> AsyncIterator[Roster]:
     async with open_http() as http:
         from gateway.roster import build_roster
 
-        yield build_roster(config, http)
+        roster = build_roster(config, http)
+        try:
+            yield roster
+        finally:
+            await roster.close()
 
 
 @asynccontextmanager
@@ -132,16 +136,24 @@ async def open_inbox(config: Config) -> AsyncIterator[tuple[Inbox, Roster, Stora
     """
     from gateway.bus import LocalBus
     from gateway.clock import utc_now
+    from gateway.contents import Contents
     from gateway.inbox import Inbox
+    from gateway.media import MediaStore
     from gateway.metrics import Metrics
+    from gateway.reader import Readers
     from gateway.spool import Spool
 
     answers = config.handoff.while_waiting == "answer"
     async with open_roster(config) as roster, open_storage(config) as storage:
         no_spool = Spool(config.data.dir / "spool", max_bytes=0)
         bus = LocalBus()  # the workers of other processes look for themselves every second
-        yield (
-            Inbox(storage, no_spool, roster, bus, Metrics(), utc_now, answer_while_waiting=answers),
-            roster,
-            storage,
-        )
+        readers = Readers()
+        contents = Contents(readers, MediaStore(config.data.dir / "media"))
+        try:
+            yield (
+                Inbox(storage, no_spool, roster, bus, Metrics(), utc_now, contents, answer_while_waiting=answers),
+                roster,
+                storage,
+            )
+        finally:
+            await readers.close()

@@ -70,7 +70,7 @@ async def _export(config: Config, contact: str, channel: str | None, target: Pat
         if target.exists():
             raise Misused(f"{target} is there already; name another file with --to")
         try:
-            exported = await export_person(storage, config.data.dir, person, target, now=utc_now())
+            exported = await export_person(storage, roster, config.data.dir, person, target, now=utc_now())
         except OSError as error:
             raise Failed(f"cannot write {target}: {error.strerror}") from error
     print(f"written to {target}: {_counted(exported.counts)}; {exported.files} files")
@@ -96,6 +96,7 @@ async def _forget(config: Config, contact: str, channel: str | None, *, ask: boo
             forgotten = await forget_person(
                 storage,
                 memory,
+                roster,
                 config.data.dir,
                 person,
                 actor=_actor(),
@@ -104,8 +105,8 @@ async def _forget(config: Config, contact: str, channel: str | None, *, ask: boo
             )
         except SpoolBusy:
             raise Failed(
-                "a running frontdesk serve still holds their webhooks in its spool; run this again when it has brought "
-                "them into the database"
+                "nothing is erased: a running frontdesk serve still holds webhooks of theirs in its spool; run this "
+                "again when it has brought them into the database"
             ) from None
     if not forgotten.total and not forgotten.opt_outs_kept:
         raise Failed(f"nobody is known as {contact}; see: frontdesk conversations")

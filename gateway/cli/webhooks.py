@@ -165,15 +165,24 @@ async def _list(path: Path) -> None:
 
 async def _retry(path: Path, ids: Sequence[str], *, every: bool) -> None:
     from gateway.clock import utc_now
+    from gateway.hooks import receivers_of
     from gateway.storage import ReadFailedHooks, RetryHooks
 
     if bool(ids) == every:
         raise Misused("name events, or say --all: frontdesk webhooks retry WEBHOOK_ID... | --all")
-    async with open_storage(load_config(path)) as storage:
-        if every:
-            ids = [row.id for row in await storage.run(ReadFailedHooks(ALL_AT_ONCE))]
-        changed = await storage.run(RetryHooks(tuple(dict.fromkeys(ids)), utc_now()))
-    print(f"queued again: {len(changed)}")
-    missing = [id_ for id_ in ids if id_ not in changed]
+    config = load_config(path)
+    configured = {receiver.id for receiver in receivers_of(config.webhooks)}
+    async with open_storage(config) as storage:
+        whose = {row.id: row.receiver_id for row in await storage.run(ReadFailedHooks(ALL_AT_ONCE))}
+        wanted = dict.fromkeys(whose if every else ids)
+        # What waits for an address that is not configured is dropped by the next serve; what has failed is kept.
+        nobodys = {id_ for id_ in wanted if id_ in whose and whose[id_] not in configured}
+        asked = tuple(id_ for id_ in wanted if id_ not in nobodys)
+        queued = await storage.run(RetryHooks(asked, utc_now()))
+    print(f"queued again: {len(queued)}")
+    if nobodys:
+        raise Failed(f"not queued: {len(nobodys)}, whose address is not in webhooks any more; add it there first")
+    changed = set(queued)
+    missing = [id_ for id_ in asked if id_ not in changed]
     if missing and not every:
         raise Failed(f"has not failed: {', '.join(missing)}; see: frontdesk webhooks failed")

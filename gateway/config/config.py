@@ -25,6 +25,7 @@ from gateway.config.sections import (
     OutboxConfig,
     RedisConfig,
     ServerConfig,
+    SmtpConfig,
     TurnsConfig,
     WebhookConfig,
 )
@@ -32,6 +33,8 @@ from gateway.config.sections import (
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _OWN_KEYS = frozenset({"type", "enabled", "coalesce_s", "rate_per_s"})
 _SWITCH = TypeAdapter(bool)
+EMAIL = "email"
+"""The type of channels that have a mail server."""
 
 
 def _channel_name(value: str) -> str:
@@ -64,9 +67,25 @@ class Config(Section):
             return value
         return {name: _part(name, keys) for name, keys in value.items()}
 
+    @property
+    def notice_smtp(self) -> SmtpConfig | None:
+        """The mail server that takes notices: the one of ``handoff.smtp``, or else the first e-mail channel's."""
+        if self.handoff.smtp is not None:
+            return self.handoff.smtp
+        sections = (c.settings for c in self.channels.values() if c.type == EMAIL and c.enabled)
+        return next((found for settings in sections if (found := _smtp_of(settings)) is not None), None)
+
     def webhook_url(self, channel_name: str) -> str:
         """Return the public address that the channel's platform posts to."""
         return f"{self.server.public_url}/webhooks/{channel_name}"
+
+
+def _smtp_of(settings: Mapping[str, Any]) -> SmtpConfig | None:
+    """Return an e-mail channel's mail server; None where the channel will refuse its section anyway."""
+    try:
+        return SmtpConfig.model_validate({**settings.get("smtp", {}), "from": settings.get("address")})
+    except (TypeError, ValidationError):
+        return None
 
 
 def load(path: str | Path, environ: Mapping[str, str] = os.environ) -> Config:
@@ -138,5 +157,6 @@ def _dangling(config: Config) -> Iterator[Problem]:
         if notice.channel is not None and notice.channel not in config.channels:
             names = ", ".join(config.channels) or "none yet"
             yield Problem(f"handoff.notify.{index}.channel", f"names no channel of yours; use one of: {names}")
-        if notice.email is not None and config.handoff.smtp is None:
-            yield Problem(f"handoff.notify.{index}.email", "has no mail server to go through; add handoff.smtp")
+        if notice.email is not None and config.notice_smtp is None:
+            reason = "has no mail server to go through; add handoff.smtp, or an e-mail channel"
+            yield Problem(f"handoff.notify.{index}.email", reason)

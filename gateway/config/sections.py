@@ -104,9 +104,9 @@ class DataConfig(Section):
 
     dir: Path = Path("data")
     spool_max_mb: Annotated[int, Field(ge=0)] = 1024
-    retention_days: Annotated[int, Field(ge=1)] | None = None
-    """After so many days without activity a conversation is erased; None: never."""
     """0 turns the spool off: while the database is away, webhooks are then answered with 503."""
+    retention_days: Annotated[int, Field(ge=1)] | None = None
+    """After so many days without activity a conversation is erased, and so are past visits and leads; None: never."""
 
 
 class TurnsConfig(Section):
@@ -188,6 +188,8 @@ class SmtpConfig(Section):
     username: Text | None = None
     password: Secret | None = None
     security: Literal["none", "starttls", "tls"] = "starttls"
+    ca_file: Path | None = None
+    """Whose certificates are trusted, in place of the system's list."""
     sender: Annotated[str, AfterValidator(_email)] = Field(alias="from")
 
     @model_validator(mode="after")

@@ -54,7 +54,7 @@ class Handoffs:
         self._is_silent = config.handoff.while_waiting == "silent"
         self._return_after = timedelta(hours=config.handoff.return_to_bot_after_h)
         self._business = config.business.name
-        smtp = config.handoff.smtp
+        smtp = config.notice_smtp
         mail = None if smtp is None else Mail(smtp)
         self._notices = Notices(storage, roster, metrics, clock, mail, name=self._business)
         self._incidents = Incidents(storage, roster, clock, self._targets, business=self._business)

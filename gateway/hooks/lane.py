@@ -136,10 +136,8 @@ class Lane:
             return
         answer = await attempt(self._http, self._receiver, hook.id, body, self._clock(), timeout_s=self._timeout_s)
         if answer.is_gone:
-            dropped = await self._record(
-                DisableReceiver(self._receiver.id, self._clock(), "the receiver is gone (410)")
-            )
-            log.error("receiver_gone", events_count=dropped, command="frontdesk webhooks test")
+            failed = await self._record(DisableReceiver(self._receiver.id, self._clock(), "the receiver is gone (410)"))
+            log.error("receiver_gone", failed_count=failed, command="frontdesk webhooks test")
             return
         await self._record(self.settlement(hook, answer))
 
@@ -168,10 +166,12 @@ class Lane:
                 leased_until=now + LEASE,
             )
         ends_at = hook.queued_at + MAX_AGE
-        if hook.attempts > len(SCHEDULE_S) or now >= ends_at:
+        refusals = hook.attempts - hook.outages - (1 if answer.is_outage else 0)
+        if refusals > len(SCHEDULE_S) or now >= ends_at:
             log.error("hook_failed", attempts=hook.attempts, status=answer.status, error=answer.error)
             return self._unsettled(hook, answer, "failed", now, None)
-        wait_s = max(_jittered(SCHEDULE_S[hook.attempts - 1]), answer.retry_after_s or 0.0)
+        wait_s = _outage_wait_s(hook) if answer.is_outage else SCHEDULE_S[refusals - 1]
+        wait_s = max(_jittered(wait_s), answer.retry_after_s or 0.0)
         next_at = min(now + timedelta(seconds=min(wait_s, MAX_AGE.total_seconds())), ends_at)
         log.warning("hook_delayed", attempts=hook.attempts, status=answer.status, error=answer.error)
         return self._unsettled(hook, answer, "queued", now, next_at)
@@ -193,6 +193,11 @@ class Lane:
             failures=hook.failures,
             leased_until=now + LEASE,
         )
+
+
+def _outage_wait_s(hook: ClaimedHook) -> float:
+    """Return how long an event waits that its receiver has not looked at: an outage uses up none of its chances."""
+    return min(SCHEDULE_S[min(hook.outages, len(SCHEDULE_S) - 1)], PAUSE_CAP_S)
 
 
 def _pause_until(hook: ClaimedHook, answer: Answer, now: datetime) -> datetime | None:

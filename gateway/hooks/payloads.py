@@ -48,9 +48,12 @@ class Escalation(_Told):
 class Attachment(_Told):
     """A file; its address may need the platform's credentials."""
 
-    url: str
+    url: str | None
+    """Null where a caller has sent the file itself."""
     content_type: str | None = None
     name: str | None = None
+    size_bytes: int | None = None
+    """Told where there is no address."""
 
 
 class Message(_Told):

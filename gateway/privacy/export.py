@@ -15,10 +15,12 @@ from typing import Any
 
 from gateway.media import MediaStore
 from gateway.privacy.naming import Names
+from gateway.privacy.shares import Shares, request_of
+from gateway.reader import Readers
+from gateway.roster import Roster
 from gateway.storage import Storage
 from gateway.storage.portraits import ReadPerson, Row
 from gateway.storage.privacy import Person
-from gateway.storage.quotes import ReadQuoting
 
 FORMAT = 1
 """Raised when a name in ``data.json`` changes its meaning."""
@@ -36,14 +38,16 @@ class Exported:
     """Files whose bytes are not in ``data.dir``, on another machine's disk for one."""
 
 
-async def export_person(storage: Storage, data_dir: Path, person: Person, target: Path, *, now: datetime) -> Exported:
+async def export_person(
+    storage: Storage, roster: Roster, data_dir: Path, person: Person, target: Path, *, now: datetime
+) -> Exported:
     """Write everything about a person to a ZIP, which is there whole or not at all, for its owner's eyes only.
 
     Raises:
         StorageUnavailable: the database is away.
         OSError: the file cannot be written.
     """
-    parts = await read_person(storage, person)
+    parts = await read_person(storage, roster, person)
     media = MediaStore(data_dir / "media")
     files = _name_files(parts["attachments"])
     missing = await asyncio.to_thread(
@@ -53,7 +57,7 @@ async def export_person(storage: Storage, data_dir: Path, person: Person, target
     return Exported(counts, len(files) - missing, missing)
 
 
-async def read_person(storage: Storage, person: Person) -> dict[str, list[Row]]:
+async def read_person(storage: Storage, roster: Roster, person: Person) -> dict[str, list[Row]]:
     """Return everything about a person, by the parts of ``data.json``.
 
     Raises:
@@ -61,18 +65,24 @@ async def read_person(storage: Storage, person: Person) -> dict[str, list[Row]]:
     """
     parts: dict[str, list[Row]] = await storage.run(ReadPerson(person.seeds))
     parts["consent"] = [{name: row[name] for name in CONSENT} for row in parts["addresses"]]
-    parts["webhooks"] = await _webhooks_naming(storage, Names(person.names))
+    readers = Readers()
+    try:
+        parts["webhooks"] = await _webhooks_of(storage, Shares(roster, readers, Names(person.names)))
+    finally:
+        await readers.close()
     return parts
 
 
-async def _webhooks_naming(storage: Storage, names: Names) -> list[Row]:
-    """Return the webhooks that could not be read, were kept, and name the person."""
+async def _webhooks_of(storage: Storage, shares: Shares) -> list[Row]:
+    """Return the person's part of the webhooks that could not be read and were kept."""
     found: list[Row] = []
     last_id = 0
-    while rows := await storage.run(ReadQuoting("webhooks", last_id)):
-        last_id = rows[-1].id
-        naming = await asyncio.to_thread(names.among, rows)
-        found += [{"id": row.id, "text": row.text.decode("utf-8", "replace")} for row in naming]
+    while rows := await storage.quotes.webhooks(last_id):
+        for row in rows:
+            last_id = row.id or 0
+            share = await shares.of(row.channel_name, request_of(row))
+            if share.theirs:
+                found.append({"id": last_id, "text": share.theirs.decode("utf-8", "replace")})
     return found
 
 

@@ -17,7 +17,8 @@ from gateway.media import MediaStore
 from gateway.privacy.files import SETTLE_S, drop_files, sweep_files
 from gateway.storage import Storage
 from gateway.storage.erasure import Erased
-from gateway.storage.retention import DropEmptied, EraseDone, EraseInactive, EraseRejected
+from gateway.storage.repeated import ForgetRequests
+from gateway.storage.retention import DropEmptied, EraseInactive, EraseOutcomes, EraseRejected
 from gateway.storage.scrubbing import Runs, scrubbing
 from gateway.storage.writer import Operation
 
@@ -34,7 +35,7 @@ AT_ONCE = 20
 """Conversations in one transaction, at most; fewer where that takes longer than ``HOLD_S``."""
 HOLD_S = 0.1
 """For how long a customer's message may have to wait for us, on SQLite."""
-REJECTED_AT_ONCE = 200
+ROWS_AT_ONCE = 200
 PAUSE_S = 0.05
 """Between transactions: whoever answers customers goes first."""
 
@@ -44,7 +45,7 @@ class Swept:
     """What one sweep has erased."""
 
     conversations: int = 0
-    done: int = 0
+    outcomes: int = 0
     """Leads and appointments."""
     webhooks: int = 0
     files: int = 0
@@ -76,20 +77,22 @@ class Retention:
         Raises:
             StorageUnavailable: the database is away; the rest goes the next time.
         """
-        inactive, done = Erased(), Erased()
+        inactive, outcomes = Erased(), Erased()
         async with scrubbing(self._storage) as writer:
             if self._kept is not None:
-                inactive, done = await self._erase_old(writer, self._kept)
+                inactive, outcomes = await self._erase_old(writer, self._kept)
             await writer.run(DropEmptied())
-            webhooks = await self._erase_rejected(writer)
+            before = self._clock() - REJECTED_KEPT
+            webhooks = await _drain(writer, EraseRejected(before, ROWS_AT_ONCE))
+            await _drain(writer, ForgetRequests(self._clock(), ROWS_AT_ONCE))
         files = await drop_files(self._storage, self._media, inactive.hashes, settle_s=self._settle_s)
         files += await sweep_files(self._storage, self._media, self._folder, settle_s=self._settle_s)
-        swept = Swept(inactive.counts.get("chat_conversations", 0), _outcomes(done), webhooks, files)
+        swept = Swept(inactive.counts.get("chat_conversations", 0), _outcomes(outcomes), webhooks, files)
         if swept != Swept():
             log.info(
                 "swept",
                 conversations_count=swept.conversations,
-                outcomes_count=swept.done,
+                outcomes_count=swept.outcomes,
                 webhooks_count=webhooks,
                 files_count=files,
             )
@@ -98,15 +101,16 @@ class Retention:
     async def _erase_old(self, writer: Runs, kept: timedelta) -> tuple[Erased, Erased]:
         before = self._clock() - kept
         inactive = await _repeat(writer, lambda limit: EraseInactive(before, self._clock(), limit))
-        return inactive, await _repeat(writer, lambda limit: EraseDone(before, limit))
+        return inactive, await _repeat(writer, lambda limit: EraseOutcomes(before, limit))
 
-    async def _erase_rejected(self, writer: Runs) -> int:
-        count = 0
-        before = self._clock() - REJECTED_KEPT
-        while some := await writer.run(EraseRejected(before, REJECTED_AT_ONCE)):
-            count += some
-            await asyncio.sleep(PAUSE_S)
-        return count
+
+async def _drain(writer: Runs, operation: Operation[int]) -> int:
+    """Run an operation until nothing is left for it; returns how much went."""
+    count = 0
+    while some := await writer.run(operation):
+        count += some
+        await asyncio.sleep(PAUSE_S)
+    return count
 
 
 async def _repeat(writer: Runs, operation: Callable[[int], Operation[Erased]]) -> Erased:

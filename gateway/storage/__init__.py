@@ -40,10 +40,11 @@ from gateway.storage.hook_receivers import (
     ReceiverState,
     RetryHooks,
 )
-from gateway.storage.incoming import Incoming
+from gateway.storage.incoming import Incoming, KeptFile
 from gateway.storage.installation import TryWriting
 from gateway.storage.journal import TurnRound
 from gateway.storage.leads import LeadFacts, SaveLead
+from gateway.storage.mail import Exchange, ReadExchange
 from gateway.storage.maintenance import (
     ClaimLook,
     ClaimPoll,
@@ -60,11 +61,12 @@ from gateway.storage.notices import ClaimedNotice, ClaimNotices, NewNotice, Sett
 from gateway.storage.outcomes import Outcome, Pause, SettleDelivery
 from gateway.storage.pages import KnownConversation, Page, Pages, Place, Shown
 from gateway.storage.people import Close, Compose, Composed, Resume, Say, Speaker, Takeover
+from gateway.storage.prepared import KeepPrepared, ReadAnswered
 from gateway.storage.raster import KeepRaster
 from gateway.storage.ratings import Rate
 from gateway.storage.records import Appointment, Lead
 from gateway.storage.rejected import Rejected
-from gateway.storage.repeated import Began, BeginRequest, SettleRequest
+from gateway.storage.repeated import Began, BeginRequest, KeepWorking, ReleaseRequest, SettleRequest
 from gateway.storage.statuses import OUTCOME_UNKNOWN
 from gateway.storage.store import Storage
 from gateway.storage.summaries import KeepSummary
@@ -129,6 +131,7 @@ __all__ = [
     "Effected",
     "EnableReceiver",
     "EndIncident",
+    "Exchange",
     "ExtendLease",
     "FailedHook",
     "Fenced",
@@ -138,9 +141,12 @@ __all__ = [
     "Handover",
     "Incoming",
     "JournalRound",
+    "KeepPrepared",
     "KeepRaster",
     "KeepSummary",
     "KeepToolResults",
+    "KeepWorking",
+    "KeptFile",
     "KnownConversation",
     "Lead",
     "LeadFacts",
@@ -161,10 +167,13 @@ __all__ = [
     "PollTurn",
     "PostponeConfirmation",
     "Rate",
+    "ReadAnswered",
+    "ReadExchange",
     "ReadFailedHooks",
     "ReadReceivers",
     "ReceiverState",
     "Rejected",
+    "ReleaseRequest",
     "ReleaseTurn",
     "Requeue",
     "Resume",

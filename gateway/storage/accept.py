@@ -52,8 +52,8 @@ class Accept(Operation[Accepted]):
     rejected: tuple[Rejected, ...] = ()
     said_at: datetime | None = None
     """When these events first came, where that is not now: consent goes by the time at which it was given."""
-    poll: tuple[str, Mapping[str, Any]] | None = None
-    """The channel and the checkpoint of the poll that found these events: they are committed together."""
+    poll: tuple[str, Mapping[str, Any], str] | None = None
+    """The channel, the checkpoint and the process of the poll that found these events: they are committed together."""
 
     @property
     def keys(self) -> frozenset[str]:
@@ -74,15 +74,23 @@ class Accept(Operation[Accepted]):
             yield from keep_rejected(rejected)
         polls = [operation.poll for operation in operations if operation.poll is not None]
         if polls:
-            yield SAVE_CHECKPOINT, [{"channel_name": name, "checkpoint": checkpoint} for name, checkpoint in polls]
+            yield (
+                SAVE_CHECKPOINT,
+                [{"channel_name": name, "checkpoint": point, "owner": owner} for name, point, owner in polls],
+            )
         yield from hooks.emit(batch.happened)
         return [tally.result() for tally in batch.tallies]
 
 
+# Of a poll that took so long that another process has begun one, nothing is kept but the messages.
 SAVE_CHECKPOINT = statement(
-    "UPDATE channel_states AS s SET poll_checkpoint = r.checkpoint FROM {r} WHERE s.channel_name = r.channel_name",
+    """
+    UPDATE channel_states AS s SET poll_checkpoint = r.checkpoint FROM {r}
+    WHERE s.channel_name = r.channel_name AND s.poll_owner = r.owner
+    """,
     channel_name="text",
     checkpoint="json",
+    owner="text",
 )
 
 Changes = Callable[[Sequence[tuple[str, Any]]], Steps[list[bool]]]

@@ -30,12 +30,11 @@ class AddKey(OneByOne[bool]):
         return bool((yield ADD, [record]))
 
 
-# Two who choose one name at the same moment both get it, on PostgreSQL; revoking then asks for the prefix.
 ADD = statement(
     """
     INSERT INTO api_keys (name, prefix, key_hash, scope, created_at)
-    SELECT r.name, r.prefix, r.key_hash, r.scope, r.now FROM {r}
-    WHERE NOT EXISTS (SELECT 1 FROM api_keys AS k WHERE k.name = r.name AND k.revoked_at IS NULL) RETURNING id
+    SELECT r.name, r.prefix, r.key_hash, r.scope, r.now FROM {r} WHERE TRUE
+    ON CONFLICT (name) WHERE revoked_at IS NULL DO NOTHING RETURNING id
     """,
     name="text",
     prefix="text",

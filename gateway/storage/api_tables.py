@@ -11,13 +11,18 @@ from sqlmodel import Field, SQLModel
 from gateway.storage.columns import BigId, json_column, reference, row_id, text_column
 
 WAITING = "status = 'queued'"
+LEASED = "leased_until_at IS NOT NULL"
+IN_USE = "revoked_at IS NULL"
 
 
 class ApiKey(SQLModel, table=True):
     """A key that was made here; only its hash is kept, so it is shown once."""
 
     __tablename__: ClassVar[str] = "api_keys"
-    __table_args__ = (CheckConstraint("scope IN ('read', 'write', 'admin')", name="scope"),)
+    __table_args__ = (
+        CheckConstraint("scope IN ('read', 'write', 'admin')", name="scope"),
+        Index("uq_api_keys_name", "name", unique=True, sqlite_where=text(IN_USE), postgresql_where=text(IN_USE)),
+    )
 
     id: int | None = row_id()
     name: str
@@ -42,15 +47,19 @@ class RepeatedRequest(SQLModel, table=True):
 
     id: int | None = row_id()
     owner: str
-    """Whose key: the API key's name, never the key."""
+    """Whose: ``key:`` and the row of an API key, or ``config:`` and the beginning of its hash."""
     idempotency_key: str
+    """SHA-256, hex, of what the caller has chosen: it may name somebody."""
     request_hash: str
     """SHA-256 over method, path and body: the same key with another request is an error."""
     created_at: datetime
+    """Since when somebody works on it, as far as is known; the day for which it is kept begins then."""
     status: int | None = None
     """None while the first one is being answered."""
     content_type: str | None = None
     body: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+    is_forgetful: bool = False
+    """Whether its answer is not to be kept: it was being made while somebody was erased who may be named in it."""
 
 
 class Receiver(SQLModel, table=True):
@@ -104,6 +113,14 @@ class HookDelivery(SQLModel, table=True):
             sqlite_where=text(WAITING),
             postgresql_where=text(WAITING),
         ),
+        Index(
+            "ix_hook_deliveries_leased",
+            "receiver_id",
+            "conversation_id",
+            "leased_until_at",
+            sqlite_where=text(LEASED),
+            postgresql_where=text(LEASED),
+        ),
     )
 
     id: str = Field(primary_key=True)
@@ -113,7 +130,11 @@ class HookDelivery(SQLModel, table=True):
     conversation_id: int | None = Field(default=None, sa_column=Column(BigId))
     status: str = "queued"
     attempts: int = 0
+    outages: int = 0
+    """How many of them failed for the receiver's sake: they use up none of its chances."""
     next_attempt_at: datetime | None = None
+    leased_until_at: datetime | None = None
+    """Set while somebody tells it."""
     response_status: int | None = None
     error: str | None = text_column()
     created_at: datetime

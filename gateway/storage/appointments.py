@@ -13,7 +13,6 @@ from typing import Any
 
 from gateway.storage.effects import Effected
 from gateway.storage.hook_facts import Happening
-from gateway.storage.hooks import emit
 from gateway.storage.raster import Raster, is_kept
 from gateway.storage.sql import Steps, statement
 from gateway.storage.turns import LOCK_CONVERSATIONS
@@ -69,9 +68,9 @@ class Book:
             yield DELETE, [{"id": made["id"]}]
             return Effected({"status": "taken", **told(self.booking)}, False)
         yield MARK, [{"id": owner}]
-        yield from emit([Happening("appointment.booked", owner, self.now, made["id"])])
         said = {"status": "booked", "appointment_id": made["id"], "service": self.visit.service}
-        return Effected({**said, **told(self.booking)})
+        happened = Happening("appointment.booked", owner, self.now, made["id"])
+        return Effected({**said, **told(self.booking)}, told=[happened])
 
     def _known(self, found: Mapping[str, Any]) -> dict[str, Any]:
         """Say what the customer has booked at that time, which may be something else than is asked for now."""
@@ -135,9 +134,8 @@ class Move:
         happened = Happening(
             "appointment.moved", conversation["id"], self.now, self.appointment_id, {"previous": previous}
         )
-        yield from emit([happened])
         before = f"{found['scheduled_date']} {found['scheduled_time']}"
-        return Effected({"status": "moved", "before": before, **self._said()})
+        return Effected({"status": "moved", "before": before, **self._said()}, told=[happened])
 
     def _said(self) -> dict[str, Any]:
         return {"appointment_id": self.appointment_id, **told(self.booking)}
@@ -157,9 +155,9 @@ class Cancel:
             return Effected({"status": "unknown", "appointment_id": self.appointment_id}, False)
         yield CANCEL, [{"id": self.appointment_id, "now": self.now}]
         yield FREE, [{"id": self.appointment_id}]
-        yield from emit([Happening("appointment.cancelled", conversation["id"], self.now, self.appointment_id)])
+        happened = Happening("appointment.cancelled", conversation["id"], self.now, self.appointment_id)
         said = {"status": "cancelled", "appointment_id": self.appointment_id}
-        return Effected({**said, "date": found["scheduled_date"], "time": found["scheduled_time"]})
+        return Effected({**said, "date": found["scheduled_date"], "time": found["scheduled_time"]}, told=[happened])
 
 
 def told(booking: Booking) -> dict[str, Any]:

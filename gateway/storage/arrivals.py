@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from channels.base import Attachment, Consent, Echo, Inbound, Note
 from channels.content import Choice
-from gateway.storage import choices, consent, hooks, threads
+from gateway.storage import choices, clues, consent, hooks, threads
 from gateway.storage.consent import Consent as Said
 from gateway.storage.hook_facts import Happening
 from gateway.storage.incoming import Incoming
-from gateway.storage.sql import Steps, statement
+from gateway.storage.sql import Steps, load_json, statement
 from gateway.storage.threads import Thread
 
 COALESCE_CAP = 5
@@ -55,15 +55,29 @@ LET_BE = statement(
 
 INSERT_ATTACHMENTS = statement(
     """
-    INSERT INTO attachments (message_id, position, url, content_type, name, status, attempts, next_attempt_at)
-    SELECT r.message_id, r.position, r.url, r.content_type, r.name, 'pending', 0, r.next_attempt_at FROM {r}
+    INSERT INTO attachments (message_id, position, url, content_type, name, status, sha256, size, attempts,
+        next_attempt_at)
+    SELECT r.message_id, r.position, r.url, r.content_type, r.name, r.status, r.sha256, r.size, 0, r.next_attempt_at
+    FROM {r}
     """,
     message_id="int",
     position="int",
     url="text",
     content_type="text",
     name="text",
+    status="text",
+    sha256="text",
+    size="int",
     next_attempt_at="time",
+)
+
+FINGERPRINTS = statement(
+    """
+    SELECT m.channel_name, m.external_id, m.metadata FROM conversation_messages AS m
+    JOIN {r} ON m.channel_name = r.channel_name AND m.external_id = r.external_id
+    """,
+    channel_name="text",
+    external_id="text",
 )
 
 
@@ -92,9 +106,13 @@ class Entry:
     changes_consent: bool = False
     """Whether it says something about consent that nothing said later has overtaken."""
     choice: Choice | None = None
+    external_id: str = field(init=False)
+    is_out_of_place: bool = False
+    """Whether it claims to continue a conversation that is somebody else's."""
 
     def __post_init__(self) -> None:
         self.choice = self.event.choice if isinstance(self.event, Inbound) else None
+        self.external_id = self.event.external_id
 
     @property
     def event(self) -> Inbound | Echo | Note:
@@ -116,12 +134,26 @@ class Entry:
     @property
     def consent(self) -> Consent | None:
         """Which consent keyword it is, if it is one."""
-        return self.event.consent if isinstance(self.event, Inbound) and not self.is_plain_yes else None
+        if self.is_plain_yes or not isinstance(self.event, Inbound) or self.event.automatic is not None:
+            return None
+        return self.event.consent
 
     @property
     def asks(self) -> bool:
         """Whether a turn answers it."""
-        return isinstance(self.event, Inbound) and self.consent is None and not self.event.overheard
+        if not isinstance(self.event, Inbound) or self.event.overheard or self.event.automatic is not None:
+            return False
+        return self.consent is None
+
+    @property
+    def fingerprint(self) -> str | None:
+        """A hash of what it says, where its id alone does not tell it from others."""
+        return self.event.fingerprint if isinstance(self.event, Inbound) else None
+
+    @property
+    def known_as(self) -> tuple[str, ...]:
+        """What later messages may call it or its thread."""
+        return self.event.known_as if isinstance(self.event, Inbound) else ()
 
     @property
     def text(self) -> str:
@@ -134,6 +166,12 @@ class Entry:
         return () if isinstance(self.event, Note) else self.event.attachments
 
     @property
+    def proves_reach(self) -> bool:
+        """Whether somebody writes from an address that was found to take no messages."""
+        is_written = isinstance(self.event, Inbound) and self.event.automatic is None
+        return is_written and self.thread.consent.undeliverable
+
+    @property
     def consent_address(self) -> str:
         """Whose consent it is: the address that answers go to; in a thread of several senders, the sender's own."""
         if isinstance(self.event, Inbound) and self.event.thread_key is not None:
@@ -143,6 +181,7 @@ class Entry:
 
 def accept_messages(entries: Sequence[Entry]) -> Steps[None]:
     """Store what is new of these messages and save what they change about their conversations."""
+    yield from clues.follow(entries)
     found = yield from threads.find_or_make([(entry.incoming, entry.received_at) for entry in entries])
     for entry in entries:
         entry.thread = found[entry.incoming.thread]
@@ -150,11 +189,13 @@ def accept_messages(entries: Sequence[Entry]) -> Steps[None]:
     yield from _understand_numbers(entries)
     yield from _insert(entries)
     stored = [entry for entry in entries if entry.is_stored]
+    yield from clues.remember(stored)
     for entry in stored:
         _advance(entry)
     in_vain = [{"message_id": entry.message_id} for entry in stored if entry.is_in_vain]
     if in_vain:
         yield LET_BE, in_vain
+    yield from consent.reached([(e.incoming.channel_name, e.consent_address) for e in stored if e.proves_reach])
     attachments = [record for entry in stored for record in _attachments(entry)]
     if attachments:
         yield INSERT_ATTACHMENTS, attachments
@@ -225,6 +266,12 @@ def _record(entry: Entry) -> dict[str, Any]:
         metadata["choice"] = {"id": entry.choice.id, "title": entry.choice.title}
     if isinstance(event, Inbound) and event.overheard:
         metadata["overheard"] = True
+    if isinstance(event, Inbound) and event.automatic is not None:
+        metadata["automatic"] = event.automatic
+    if entry.fingerprint is not None:
+        metadata["fingerprint"] = entry.fingerprint
+    if entry.is_out_of_place:
+        metadata["out_of_place"] = True
     return {
         "conversation_id": entry.thread.id,
         "role": _role(event),
@@ -235,7 +282,7 @@ def _record(entry: Entry) -> dict[str, Any]:
         "attachment_urls": [attachment.url for attachment in entry.attachments],
         "metadata": metadata,
         "channel_name": entry.incoming.channel_name,
-        "external_id": event.external_id,
+        "external_id": entry.external_id,
         "consent": entry.consent,
         "asks": entry.asks,
     }
@@ -248,17 +295,27 @@ def _role(event: Inbound | Echo | Note) -> str:
 
 
 def _attachments(entry: Entry) -> list[dict[str, Any]]:
-    return [
+    kept = {file.position for file in entry.incoming.files}
+    pending = [
         {
             "message_id": entry.message_id,
             "position": position,
             "url": attachment.url,
             "content_type": attachment.content_type,
             "name": attachment.name,
+            "status": "pending",
+            "sha256": None,
+            "size": None,
             "next_attempt_at": entry.received_at + FETCH_AFTER,
         }
         for position, attachment in enumerate(entry.attachments)
+        if position not in kept
     ]
+    stored = [
+        {"message_id": entry.message_id, "status": "stored", "next_attempt_at": None, **asdict(file)}
+        for file in entry.incoming.files
+    ]
+    return pending + stored
 
 
 # --- its number ------------------------------------------------------------------------------------------------
@@ -266,18 +323,49 @@ def _attachments(entry: Entry) -> list[dict[str, Any]]:
 
 def _insert(entries: Sequence[Entry]) -> Steps[None]:
     """Insert what is new and number it; a gap that a duplicate leaves is closed by inserting the survivors again."""
-    fresh: dict[tuple[str, str], Entry] = {}
+    fresh: dict[tuple[str, str, str | None], Entry] = {}
     for entry in entries:
-        fresh.setdefault((entry.incoming.channel_name, entry.event.external_id), entry)
+        fresh.setdefault((entry.incoming.channel_name, entry.external_id, entry.fingerprint), entry)
     yield from _try_insert(list(fresh.values()))
     survivors = [entry for entry in fresh.values() if entry.is_stored]
     if len(survivors) == len(fresh):
         return
-    gaps = {entry.thread.id for entry, number in _numbered(survivors) if entry.sequence_number != number}
-    again = [entry for entry in survivors if entry.thread.id in gaps]
+    others = yield from _tell_apart([entry for entry in fresh.values() if not entry.is_stored])
+    kept = [entry for entry in fresh.values() if entry.is_stored or entry in others]
+    gaps = {e.thread.id for e, number in _numbered(kept) if e.sequence_number != number or not e.is_stored}
+    again = [entry for entry in kept if entry.thread.id in gaps]
+    if again:
+        stored = [{"message_id": entry.message_id} for entry in again if entry.is_stored]
+        if stored:
+            yield DELETE_MESSAGES, stored
+        yield from _try_insert(again)
+        late = [entry for entry in again if not entry.is_stored]  # another message under a known id came twice
+        if late:
+            yield from _close_gaps([entry for entry in again if entry.is_stored])
+
+
+def _close_gaps(entries: Sequence[Entry]) -> Steps[None]:
+    gaps = {entry.thread.id for entry, number in _numbered(entries) if entry.sequence_number != number}
+    again = [entry for entry in entries if entry.thread.id in gaps]
     if again:
         yield DELETE_MESSAGES, [{"message_id": entry.message_id} for entry in again]
         yield from _try_insert(again)
+
+
+def _tell_apart(known: Sequence[Entry]) -> Steps[list[Entry]]:
+    """Give an id of its own to what says something else than the message that has its id; returns those."""
+    doubtful = [entry for entry in known if entry.fingerprint is not None]
+    if not doubtful:
+        return []
+    rows = yield (
+        FINGERPRINTS,
+        [{"channel_name": e.incoming.channel_name, "external_id": e.external_id} for e in doubtful],
+    )
+    said = {(r["channel_name"], r["external_id"]): (load_json(r["metadata"]) or {}).get("fingerprint") for r in rows}
+    others = [e for e in doubtful if said[e.incoming.channel_name, e.external_id] not in (None, e.fingerprint)]
+    for entry in others:
+        entry.external_id = f"{entry.external_id}#{entry.fingerprint}"
+    return others
 
 
 def _try_insert(entries: Sequence[Entry]) -> Steps[None]:
@@ -311,6 +399,9 @@ def _advance(entry: Entry) -> None:
     thread.last_activity_at = entry.received_at
     thread.account = event.account
     if isinstance(event, Note):
+        return
+    if isinstance(event, Inbound) and event.automatic is not None:
+        thread.user_messages += 1
         return
     thread.coalesce_ms = round(entry.incoming.coalesce_s * 1000)
     if not thread.is_active:

@@ -16,12 +16,10 @@ from sqlalchemy import inspect, make_url, text
 from gateway.storage.columns import metadata
 from gateway.storage.engine import make_engine
 from gateway.storage.maintenance import TakeLeases
+from gateway.storage.postgres_writer import PROGRAM_NAME
 from gateway.storage.schema import MIGRATIONS
 from gateway.storage.sql import Steps, statement
 from gateway.storage.writer import OneByOne
-
-PROGRAM_NAME = "frontdesk"
-"""How the writers of a process name themselves to PostgreSQL."""
 
 
 def copy_sqlite(source: Path, target: Path) -> None:
@@ -38,6 +36,18 @@ def copy_sqlite(source: Path, target: Path) -> None:
     target.chmod(0o600)
 
 
+def empty_log(path: Path) -> None:
+    """Bring what is in the write-ahead log of a SQLite database that nobody has open into its file.
+
+    A file that is no database any more, as after a disk's fault, is left as it is: nothing can be saved of it.
+    """
+    with (
+        contextlib.suppress(sqlite3.DatabaseError),
+        contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection,
+    ):
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
 def is_known(revision: str) -> bool:
     """Tell whether this program can bring a schema of that revision to its own."""
     return revision.isalnum() and any((MIGRATIONS / "versions").glob(f"{revision}_*.py"))
@@ -49,6 +59,10 @@ class Waiting:
 
     deliveries: int
     turns: int
+    events: int
+    """What receivers of webhooks are told."""
+    api_keys: int
+    """Those that open the API, also where they have been revoked since."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +79,7 @@ class StartAfresh(OneByOne[Waiting]):
         yield from TakeLeases.apply([TakeLeases(self.now)])
         yield FREE_ALL, [{"n": 1}]
         [row] = yield COUNT_WAITING, [{"n": 1}]
-        return Waiting(row["deliveries"], row["turns"])
+        return Waiting(**row)
 
 
 NAME = statement("UPDATE installation AS i SET id = r.id FROM {r}", id="text")
@@ -81,7 +95,9 @@ FREE_ALL = statement(
 COUNT_WAITING = statement(
     """
     SELECT (SELECT COUNT(*) FROM deliveries WHERE status IN ('queued', 'unconfirmed')) AS deliveries,
-        (SELECT COUNT(*) FROM chat_conversations WHERE due_at IS NOT NULL) AS turns FROM {r}
+        (SELECT COUNT(*) FROM chat_conversations WHERE due_at IS NOT NULL) AS turns,
+        (SELECT COUNT(*) FROM hook_deliveries WHERE status = 'queued') AS events,
+        (SELECT COUNT(*) FROM api_keys WHERE revoked_at IS NULL) AS api_keys FROM {r}
     """,
     n="int",
 )

@@ -27,9 +27,10 @@ class Block(OneByOne[bool]):
         if not rows:
             return False
         place = {"channel_name": rows[0]["channel_name"], "address": rows[0]["address"]}
+        theirs = yield OF_PLACE, [place]
         yield BLOCK, [{**place, "now": self.now}]
         yield STOP_TURNS, [place]
-        yield from threads.silence_bot([rows[0]["id"]], "blocked")
+        yield from threads.silence_bot([row["id"] for row in theirs], "blocked")
         return True
 
 
@@ -49,11 +50,20 @@ class Unblock(OneByOne[bool]):
 
 FIND = statement(
     """
-    SELECT c.id, c.channel_name, c.address FROM chat_conversations AS c
+    SELECT c.channel_name, c.address FROM chat_conversations AS c
     JOIN {r} ON c.conversation_id = r.conversation_id
-    WHERE c.channel_name IS NOT NULL AND c.address IS NOT NULL {lock c}
+    WHERE c.channel_name IS NOT NULL AND c.address IS NOT NULL
     """,
     conversation_id="text",
+)
+
+OF_PLACE = statement(
+    """
+    SELECT c.id FROM chat_conversations AS c
+    JOIN {r} ON c.channel_name = r.channel_name AND c.address = r.address ORDER BY c.id {lock c}
+    """,
+    channel_name="text",
+    address="text",
 )
 
 BLOCK = statement(

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from channels.base import Consent as Word
 from channels.base import Preference, Scope
+from gateway.storage.hook_facts import Happening
 from gateway.storage.identities import ALIAS_OF
 from gateway.storage.sql import Steps, statement
 
@@ -23,6 +24,8 @@ class Consent:
     said_at: datetime | None = None
     blocked: bool = False
     """Somebody here has blocked them: they may be written to, and are not answered."""
+    undeliverable: bool = False
+    """Their address was found to take no messages."""
 
     @property
     def stops_what_we_begin(self) -> bool:
@@ -34,7 +37,8 @@ UNSAID = Consent()
 
 READ = statement(
     """
-    SELECT a.channel_name, a.address, a.opted_out_at, a.marketing_opted_out_at, a.consent_at, a.blocked_at
+    SELECT a.channel_name, a.address, a.opted_out_at, a.marketing_opted_out_at, a.consent_at, a.blocked_at,
+        a.undeliverable_at
     FROM addresses AS a
     JOIN {r} ON a.channel_name = r.channel_name AND a.address = r.address
     """,
@@ -111,6 +115,7 @@ def of(addresses: Iterable[tuple[str, str]]) -> Steps[Mapping[tuple[str, str], C
             row["marketing_opted_out_at"] is not None,
             row["consent_at"],
             row["blocked_at"] is not None,
+            row["undeliverable_at"] is not None,
         )
         for row in rows
     }
@@ -135,6 +140,51 @@ def record(said: Sequence[tuple[str, str, Word | None, datetime]]) -> Steps[None
     )
     # Even where START follows in the same batch: what was queued before STOP stays cancelled.
     yield from _stop([(name, address) for name, address, word, _ in said if word is Word.OPT_OUT])
+
+
+SET_UNDELIVERABLE = statement(
+    """
+    INSERT INTO addresses (channel_name, address, undeliverable_at)
+    SELECT r.channel_name, r.address, r.undeliverable_at FROM {r} WHERE TRUE ORDER BY r.channel_name, r.address
+    ON CONFLICT (channel_name, address) DO UPDATE SET undeliverable_at = excluded.undeliverable_at
+    """,
+    channel_name="text",
+    address="text",
+    undeliverable_at="time",
+)
+
+# Later deliveries would fare the same; the one that found it out has failed already.
+FAIL_WAITING = statement(
+    """
+    UPDATE deliveries AS d SET status = 'failed', error_code = 'undeliverable', next_attempt_at = NULL, prepared = NULL
+    FROM {r} WHERE d.channel_name = r.channel_name AND d.recipient = r.address AND d.status = 'queued'
+    RETURNING {d.}id, {d.}conversation_id
+    """,
+    channel_name="text",
+    address="text",
+)
+
+
+def unreachable(found: Sequence[tuple[str, str, datetime]]) -> Steps[list[Happening]]:
+    """Mark (channel, address) that take no messages, and fail what waits for them; returns what is to be told."""
+    last = {(name, address): at for name, address, at in found}
+    if not last:
+        return []
+    records = [{"channel_name": name, "address": a, "undeliverable_at": at} for (name, a), at in last.items()]
+    yield SET_UNDELIVERABLE, records
+    failed = yield FAIL_WAITING, records
+    at = max(last.values())
+    return [Happening("delivery.failed", row["conversation_id"], at, row["id"]) for row in failed]
+
+
+def reached(addresses: Sequence[tuple[str, str]]) -> Steps[None]:
+    """Write again to (channel, address) from where somebody has written."""
+    if addresses:
+        records = [
+            {"channel_name": name, "address": address, "undeliverable_at": None}
+            for name, address in dict.fromkeys(addresses)
+        ]
+        yield SET_UNDELIVERABLE, records
 
 
 def _stop(addresses: Sequence[tuple[str, str]]) -> Steps[None]:

@@ -51,6 +51,10 @@ class ClaimedDelivery:
     lease_owner: str
     probes: bool
     """True where the channel was paused: this one finds out whether it works again."""
+    sequence_number: int
+    """Its message's place in the conversation."""
+    prepared: bytes | None = None
+    """What an earlier attempt has sent, where its channel builds it once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +115,8 @@ class ClaimDeliveries(OneByOne[Claimed]):
             return "cancelled", "opted_out"
         if row["mode"] == "human" and row["role"] == "assistant":
             return "cancelled", "taken_over"
+        if row["undeliverable_at"] is not None:
+            return "failed", "undeliverable"
         if row["queued_at"] < self.expired_before:
             return "failed", "expired"
         return None
@@ -208,6 +214,8 @@ def claimed_delivery(row: Mapping[str, Any], lease_owner: str, send_at: datetime
         send_at=send_at,
         lease_owner=lease_owner,
         probes=probes,
+        sequence_number=row["sequence_number"],
+        prepared=row["prepared"],
     )
 
 
@@ -221,14 +229,15 @@ CHANNELS = statement(
 
 DELIVERY_COLUMNS = """
     d.id, d.conversation_id, d.channel_name, d.recipient, d.content, d.account, d.attachment_urls, d.extras, d.attempts,
-    d.resends, d.queued_at, d.called_at, d.role, d.message_id, d.part, c.customer_wrote_at
+    d.resends, d.queued_at, d.called_at, d.role, d.message_id, d.part, d.sequence_number, d.prepared,
+    c.customer_wrote_at
 """
 
 # A head is the first of its conversation that is not settled. The look-ups in the record, of which there is one, let
 # the index give the heads in their order: it is read no further than the limit, however much is queued.
 HEADS = statement(
     f"""
-    SELECT {DELIVERY_COLUMNS}, c.mode, a.opted_out_at FROM deliveries AS d
+    SELECT {DELIVERY_COLUMNS}, c.mode, a.opted_out_at, a.undeliverable_at FROM deliveries AS d
     JOIN chat_conversations AS c ON c.id = d.conversation_id
     LEFT JOIN addresses AS a ON a.channel_name = d.channel_name AND a.address = d.recipient
     WHERE d.channel_name = (SELECT r.channel_name FROM {{r}}) AND d.status = 'queued'

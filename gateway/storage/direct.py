@@ -8,11 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from gateway.storage.errors import ConversationBelongsToChannel
-from gateway.storage.hook_facts import Happening
-from gateway.storage.hooks import emit
+from gateway.storage.hook_facts import Happened, Happening
+from gateway.storage.hooks import Telling
 from gateway.storage.sql import Steps, statement
 from gateway.storage.turns import CLAIMED, Claim, load_claims
-from gateway.storage.writer import OneByOne
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +28,7 @@ class Begun:
 
 
 @dataclass(frozen=True)
-class BeginDirectTurn(OneByOne[Begun]):
+class BeginDirectTurn(Telling[Begun]):
     """Store a caller's message and claim its turn.
 
     Raises:
@@ -52,25 +51,23 @@ class BeginDirectTurn(OneByOne[Begun]):
         """The conversation row."""
         return frozenset((f"conversation {self.conversation_id}",))
 
-    def steps(self) -> Steps[Begun]:
+    def told(self) -> Steps[tuple[Begun, Happened]]:
+        """Store it and claim its turn."""
         row = yield from self._find_or_make()
         if row["channel_name"] is not None:
             raise ConversationBelongsToChannel(
                 "this conversation belongs to a configured channel; answer it there instead of through send_message"
             )
         if row["lease_expires_at"] is not None and row["lease_expires_at"] > self.now:
-            return Begun(busy=True, id=row["id"])
+            return Begun(busy=True, id=row["id"]), ()
         silent = row["is_active"] and not self._bot_answers(row["mode"])
         [row] = yield APPEND_USER, [self._append_record(row, claim=not silent)]
         [message] = yield INSERT_USER, [self._message_record(row)]
         if self.image_url is not None:
             yield INSERT_IMAGE, [{"message_id": message["id"], "url": self.image_url, "now": self.now}]
         claims = [] if silent else (yield from load_claims([row]))
-        yield from emit([Happening("message.received", row["id"], self.now, message["id"])])
-        if silent:
-            return Begun(None, False, row["id"], row["mode"], row["total_messages"])
-        [claim] = claims
-        return Begun(claim, False, row["id"], row["mode"], row["total_messages"])
+        begun = Begun(next(iter(claims), None), False, row["id"], row["mode"], row["total_messages"])
+        return begun, [Happening("message.received", row["id"], self.now, message["id"])]
 
     def _bot_answers(self, mode: str) -> bool:
         return mode == "bot" or (mode == "waiting" and self.answer_while_waiting)

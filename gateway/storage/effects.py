@@ -11,9 +11,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol
 
+from gateway.storage.hook_facts import Happened
+from gateway.storage.hooks import Telling
 from gateway.storage.sql import Steps, load_json, statement
 from gateway.storage.turns import HOLD, LOCK_CONVERSATIONS
-from gateway.storage.writer import OneByOne, Operation
+from gateway.storage.writer import Operation
 
 Output = Mapping[str, Any]
 
@@ -58,6 +60,8 @@ class Effected:
     output: Output
     happened: bool = True
     """False where it changed nothing: then there is nothing to record, and trying again does no harm."""
+    told: Happened = ()
+    """What receivers are to be told of it."""
 
 
 class Effect(Protocol):
@@ -71,7 +75,7 @@ class Effect(Protocol):
 
 
 @dataclass(frozen=True)
-class RunEffect(OneByOne["StoredRun | None"]):
+class RunEffect(Telling["StoredRun | None"]):
     """Do what a tool does and keep its record, or return the record where it is done; None where fenced off."""
 
     place: ToolPlace
@@ -89,19 +93,20 @@ class RunEffect(OneByOne["StoredRun | None"]):
         yield LOCK_CONVERSATIONS, [{"id": operation.place.id} for operation in operations]
         return (yield from super().apply(operations))
 
-    def steps(self) -> Steps[StoredRun | None]:
+    def told(self) -> Steps[tuple[StoredRun | None, Happened]]:
         """Do it once."""
         owners = yield OWNER, [{"id": self.place.id, "fence": self.place.fence}]
         if not owners:
-            return None
+            return None, ()
         known = yield READ_RUN, [_place_record(self.place)]
         if known:
-            return _stored(known[0])
+            return _stored(known[0]), ()
         effected = yield from self.effect.steps(owners[0])
         if effected.happened:
             done = ToolResult(replace(self.place, acts=True), "done", effected.output, 0)
             yield KEEP_RUN, [_run_record(done, self.now)]
-        return StoredRun(self.place.round, self.place.position, "done", effected.output, self.place.name)
+        run = StoredRun(self.place.round, self.place.position, "done", effected.output, self.place.name)
+        return run, effected.told
 
 
 @dataclass(frozen=True, slots=True)

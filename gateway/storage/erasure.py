@@ -14,6 +14,7 @@ from typing import Any
 
 from gateway.storage.columns import metadata
 from gateway.storage.privacy import Person, Seed, gather, records_of
+from gateway.storage.repeated import KEEP_NO_ANSWERS
 from gateway.storage.sql import Statement, Steps, statement
 from gateway.storage.tables import Conversation
 from gateway.storage.writer import OneByOne
@@ -30,7 +31,7 @@ BELONGINGS: Mapping[str, str] = {
     "turn_rounds": f"conversation_id IN {_IDS}",
     "tool_runs": f"conversation_id IN {_IDS}",
     "summaries": f"conversation_id IN {_IDS}",
-    "deliveries": f"message_id IN {_MESSAGES}",  # there is an index for this, and none for conversation_id
+    "deliveries": f"conversation_id IN {_IDS}",
     "attachments": f"message_id IN {_MESSAGES}",
     "conversation_messages": f"conversation_id IN {_IDS}",
 }
@@ -49,7 +50,7 @@ DELETE_ATTACHMENTS = statement(
 
 @dataclass(slots=True)
 class Erased:
-    """What went, by table, and what has to go beside the database."""
+    """What went, by table, and what has to go beside the database; it is filled while it goes."""
 
     counts: dict[str, int] = field(default_factory=dict)
     hashes: set[str] = field(default_factory=set)
@@ -224,6 +225,7 @@ class Erase(OneByOne[Erased]):
         kept = yield KEEP_OPT_OUTS, addresses
         erased.count("contacts", (yield DELETE_CONTACTS, records_of(person.contacts)))
         erased.opt_outs_kept = len(kept)
+        yield KEEP_NO_ANSWERS, [{"n": 1}]
         if erased.total:
             yield from note(erased.counts, self.actor, self.now)
         return erased

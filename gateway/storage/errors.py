@@ -19,6 +19,9 @@ class StorageError(Exception):
 class StorageUnavailable(StorageError):
     """The database cannot be reached, or cannot write."""
 
+    is_undone = False
+    """Whether nothing of what was asked can have been committed; False where nobody knows."""
+
 
 class SchemaMismatch(StorageError):
     """The database's schema is not the one that this program needs."""

@@ -6,12 +6,12 @@ ends, under the same id.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from gateway.storage.sql import Steps, load_json, statement
+from gateway.storage.sql import Statement, Steps, load_json, statement
 from gateway.storage.writer import OneByOne
 
 OUTAGES = frozenset({429, 502, 503, 504})
@@ -32,6 +32,8 @@ class ClaimedHook:
     queued_at: datetime
     attempts: int
     """With this one."""
+    outages: int
+    """How many of them failed for the receiver's sake."""
     failures: int
     """How many attempts at this receiver had failed in a row."""
 
@@ -63,10 +65,11 @@ class ClaimHooks(OneByOne[list[ClaimedHook]]):
         return [ClaimedHook(**{**row, "payload": load_json(row["payload"]), "failures": failures}) for row in rows]
 
 
+# Whoever works on what waits for a receiver has its row first: so what one has taken, or put back, all others see.
 STATE = statement(
     """
     SELECT s.failures FROM receivers AS s JOIN {r} ON s.id = r.id
-    WHERE s.disabled_at IS NULL AND (s.paused_until_at IS NULL OR s.paused_until_at <= r.now)
+    WHERE s.disabled_at IS NULL AND (s.paused_until_at IS NULL OR s.paused_until_at <= r.now) {hold s}
     """,
     id="text",
     now="time",
@@ -77,7 +80,8 @@ HOLD = statement(
     "UPDATE receivers AS s SET paused_until_at = r.until_at FROM {r} WHERE s.id = r.id", id="text", until_at="time"
 )
 
-# One look-up for each that is due, in the order of the index, until there are enough: said with NOT EXISTS, PostgreSQL
+# The first of its conversation that waits, unless another is being told: somebody may have retried an earlier one. A
+# few look-ups for each that is due, in the order of the index, until there are enough: said with NOT EXISTS, PostgreSQL
 # makes a join of it, and reads all that waits.
 HEADS = statement(
     """
@@ -87,6 +91,9 @@ HEADS = statement(
     AND h.event_id = (
         SELECT e.event_id FROM hook_deliveries AS e WHERE e.receiver_id = h.receiver_id
         AND e.conversation_id = h.conversation_id AND e.status = 'queued' ORDER BY e.event_id LIMIT 1)
+    AND (
+        SELECT o.id FROM hook_deliveries AS o WHERE o.receiver_id = h.receiver_id
+        AND o.conversation_id = h.conversation_id AND o.leased_until_at > (SELECT r.now FROM {r}) LIMIT 1) IS NULL
     ORDER BY h.next_attempt_at LIMIT (SELECT r.at_most FROM {r}) {skip h}
     """,
     receiver_id="text",
@@ -96,7 +103,8 @@ HEADS = statement(
 
 TAKE = statement(
     """
-    UPDATE hook_deliveries AS h SET attempts = h.attempts + 1, next_attempt_at = r.leased_until
+    UPDATE hook_deliveries AS h SET attempts = h.attempts + 1, next_attempt_at = r.leased_until,
+        leased_until_at = r.leased_until
     FROM {r} WHERE h.id = r.id
     """,
     id="text",
@@ -105,7 +113,8 @@ TAKE = statement(
 
 EVENTS = statement(
     """
-    SELECT h.id, e.type, e.payload, e.created_at AS happened_at, h.created_at AS queued_at, h.attempts
+    SELECT h.id, e.type, e.payload, e.created_at AS happened_at, h.created_at AS queued_at, h.attempts,
+        h.outages
     FROM hook_deliveries AS h JOIN {r} ON h.id = r.id JOIN events AS e ON e.id = h.event_id ORDER BY e.id
     """,
     id="text",
@@ -133,32 +142,48 @@ class SettleHook(OneByOne[bool]):
     pause_until_at: datetime | None = None
     """Until when the receiver is given nothing."""
     failures: int = 0
-    """How many attempts had failed in a row: what an outage has put off comes now that the receiver is back."""
+    """How many attempts had failed in a row before: what an outage has put off comes now that the receiver is back."""
     leased_until: datetime | None = None
     """No lease that runs now ends later."""
+
+    @classmethod
+    def apply(cls, operations: Sequence[SettleHook]) -> Steps[list[bool]]:
+        """Settle each after the other, behind the locks of their receivers, which are taken in one order."""
+        yield LOCK_RECEIVERS, [{"id": operation.receiver_id} for operation in operations]
+        return (yield from super().apply(operations))
 
     def steps(self) -> Steps[bool]:
         """Settle it, and keep what it says about its receiver."""
         rows = yield SETTLE, [self._record()]
         if self.is_outage:
             yield NOTE_FAILURE, [{"id": self.receiver_id, "until_at": self.pause_until_at}]
-        elif self.failures:
+        else:
             yield NOTE_RECOVERY, [{"id": self.receiver_id}]
         if self.failures >= PROBE_AFTER and not self.is_outage:
             yield BRING_FORWARD, [{"receiver_id": self.receiver_id, "leased_until": self.leased_until}]
         return bool(rows)
 
     def _record(self) -> dict[str, Any]:
-        names = ("id", "attempts", "status", "next_attempt_at", "response_status", "error")
+        names = ("id", "attempts", "status", "next_attempt_at", "response_status", "error", "is_outage")
         delivered_at = self.now if self.status == "delivered" else None
         return {**{name: getattr(self, name) for name in names}, "delivered_at": delivered_at}
 
 
+LOCK_RECEIVERS = Statement(
+    sqlite=None,
+    postgres=statement(
+        "SELECT s.id FROM receivers AS s JOIN {r} ON s.id = r.id ORDER BY s.id {hold s}", id="text"
+    ).postgres,
+)
+
+# What was taken is delivered, also where the receiver has said meanwhile, to another call, that it wants no more.
 SETTLE = statement(
     """
-    UPDATE hook_deliveries AS h SET status = r.status, next_attempt_at = r.next_attempt_at,
-        response_status = r.response_status, error = r.error, delivered_at = r.delivered_at
-    FROM {r} WHERE h.id = r.id AND h.status = 'queued' AND (r.status = 'delivered' OR h.attempts = r.attempts)
+    UPDATE hook_deliveries AS h SET status = r.status, next_attempt_at = r.next_attempt_at, leased_until_at = NULL,
+        response_status = r.response_status, error = r.error, delivered_at = r.delivered_at,
+        outages = h.outages + CASE WHEN r.is_outage THEN 1 ELSE 0 END
+    FROM {r} WHERE h.id = r.id AND ((r.status = 'delivered' AND h.status <> 'delivered')
+        OR (h.status = 'queued' AND h.attempts = r.attempts))
     RETURNING {h.}id
     """,
     id="text",
@@ -168,6 +193,7 @@ SETTLE = statement(
     response_status="int",
     error="text",
     delivered_at="time",
+    is_outage="bool",
 )
 
 NOTE_FAILURE = statement(
@@ -180,7 +206,8 @@ NOTE_FAILURE = statement(
 )
 
 NOTE_RECOVERY = statement(
-    "UPDATE receivers AS s SET failures = 0, paused_until_at = NULL FROM {r} WHERE s.id = r.id", id="text"
+    "UPDATE receivers AS s SET failures = 0, paused_until_at = NULL FROM {r} WHERE s.id = r.id AND s.failures > 0",
+    id="text",
 )
 
 # What the receiver has read and refused keeps its own time. The rest takes its old place in the index again, before
@@ -206,10 +233,17 @@ class DisableReceiver(OneByOne[int]):
 
     def steps(self) -> Steps[int]:
         """Disable it until somebody retries what has failed, or its test succeeds."""
+        yield SHUT_OUT, [{"id": self.receiver_id}]
         yield DISABLE, [{"id": self.receiver_id, "now": self.now}]
         rows = yield FAIL_QUEUED, [{"id": self.receiver_id, "error": self.error}]
         return len(rows)
 
+
+# Whoever is just writing something down for it ends first, and it fails with the rest; whoever comes later writes none.
+SHUT_OUT = Statement(
+    sqlite=None,
+    postgres=statement("SELECT s.id FROM receivers AS s JOIN {r} ON s.id = r.id {lock s}", id="text").postgres,
+)
 
 DISABLE = statement(
     "UPDATE receivers AS s SET disabled_at = r.now FROM {r} WHERE s.id = r.id AND s.disabled_at IS NULL",
@@ -219,7 +253,7 @@ DISABLE = statement(
 
 FAIL_QUEUED = statement(
     """
-    UPDATE hook_deliveries AS h SET status = 'failed', next_attempt_at = NULL, error = r.error
+    UPDATE hook_deliveries AS h SET status = 'failed', next_attempt_at = NULL, leased_until_at = NULL, error = r.error
     FROM {r} WHERE h.receiver_id = r.id AND h.status = 'queued' RETURNING {h.}id
     """,
     id="text",

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from gateway.storage.sql import Steps, load_json, statement
 from gateway.storage.turns import ATTACHMENTS
@@ -66,10 +67,21 @@ def _complete(messages: Sequence[dict[str, Any]]) -> Steps[None]:
     files = (yield ATTACHMENTS, with_files) if with_files else []
     for message in messages:
         urls = load_json(message.pop("attachment_urls")) or ()
-        own = [{n: f[n] for n in ("url", "content_type", "name")} for f in files if f["message_id"] == message["id"]]
-        message["attachments"] = own or [{"url": url} for url in urls]
+        own = [_file(f["url"], f["content_type"], f["name"]) for f in files if f["message_id"] == message["id"]]
+        message["attachments"] = own or [_file(url) for url in urls]
         message["is_cut"] = len(message["content"]) > MAX_CONTENT
         message["content"] = message["content"][:MAX_CONTENT]
+
+
+def _file(url: str, content_type: str | None = None, name: str | None = None) -> Facts:
+    """Name a file; one that is within its own address (RFC 2397) is told by its kind and size alone."""
+    if not url.lower().startswith("data:"):
+        return {"url": url, "content_type": content_type, "name": name}
+    head, _, data = url[len("data:") :].partition(",")
+    is_base64 = head.lower().endswith(";base64")
+    size = len(data.rstrip("=")) * 3 // 4 if is_base64 else len(unquote_to_bytes(data))
+    kind = head.partition(";")[0] or content_type
+    return {"url": None, "content_type": kind, "name": name, "size_bytes": size}
 
 
 def _payload(happening: Happening, conversation: Mapping[str, Any], rows: _Rows) -> Facts | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from gateway.storage.sql import Steps, statement
+from gateway.storage.sql import Statement, Steps, statement
 from gateway.storage.writer import OneByOne
 
 
@@ -129,15 +129,29 @@ class RetryHooks(OneByOne[list[str]]):
 
     def steps(self) -> Steps[list[str]]:
         """Change those that are failed."""
-        rows = yield RETRY, [{"id": id_, "now": self.now} for id_ in self.ids]
+        asked = [{"id": id_, "now": self.now} for id_ in self.ids]
+        yield LOCK_THEIRS, asked
+        rows = yield RETRY, asked
         yield from _enable(sorted({row["receiver_id"] for row in rows}))
         return [row["id"] for row in rows]
 
 
+LOCK_THEIRS = Statement(
+    sqlite=None,
+    postgres=statement(
+        """
+        SELECT s.id FROM receivers AS s WHERE s.id IN (SELECT h.receiver_id FROM hook_deliveries AS h
+            JOIN {r} ON h.id = r.id) ORDER BY s.id {hold s}
+        """,
+        id="text",
+        now="time",
+    ).postgres,
+)
+
 RETRY = statement(
     """
-    UPDATE hook_deliveries AS h SET status = 'queued', attempts = 0, next_attempt_at = r.now, created_at = r.now,
-        response_status = NULL, error = NULL
+    UPDATE hook_deliveries AS h SET status = 'queued', attempts = 0, outages = 0, next_attempt_at = r.now,
+        created_at = r.now, response_status = NULL, error = NULL
     FROM {r} WHERE h.id = r.id AND h.status = 'failed' RETURNING {h.}id, {h.}receiver_id
     """,
     id="text",

@@ -1,29 +1,55 @@
 """What receivers of webhooks are told, written down in the transaction in which it happens.
 
-An operation that does something of interest ends with ``yield from emit([Happening(...)])``. Where nobody listens,
-that is one look at an empty table; else what is told is read back as it stands then, and each receiver that wants it
-gets a delivery of its own. ``hook_deliveries`` takes it from there.
+An operation that does something of interest ends with ``yield from emit([Happening(...)])``, once for its whole batch;
+one that is rare is a ``Telling``. Where nobody listens, that is one look at an empty table; else what is told is read
+back as it stands then, and each receiver that wants it gets a delivery of its own. ``hook_deliveries`` takes it from
+there.
 """
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self, TypeVar
 
 from gateway.storage.hook_facts import Facts, Happened, Happening, payloads
 from gateway.storage.sql import Record, Statement, Steps, load_json, statement
+from gateway.storage.writer import Operation
+
+R = TypeVar("R")
 
 EVERYTHING = "*"
 IS_FOLLOWED = "EXISTS (SELECT 1 FROM receivers) AS is_followed"
 """For the RETURNING of a statement that is run often: whether ``emit`` is worth its own look."""
 
 
-def emit(happened: Happened) -> Steps[None]:
-    """Write down what happened for every receiver that wants to know it; the last thing that an operation does.
+@dataclass(frozen=True)
+class Telling(Operation[R]):
+    """An operation that is rare, and does something of interest; of a whole batch that is written down at its end."""
 
-    Last, because it locks the order of a conversation's events: whoever waits for it holds nothing that another needs
-    who has it.
+    def told(self) -> Steps[tuple[R, Happened]]:
+        """Apply this operation; returns its result and what receivers are to be told."""
+        raise NotImplementedError
+
+    @classmethod
+    def apply(cls, operations: Sequence[Self]) -> Steps[list[R]]:
+        """Apply each after the other, and tell of all."""
+        results: list[R] = []
+        happened: list[Happening] = []
+        for operation in operations:
+            result, more = yield from operation.told()
+            results.append(result)
+            happened += more
+        yield from emit(happened)
+        return results
+
+
+def emit(happened: Happened) -> Steps[None]:
+    """Write down what happened for every receiver that wants to know it; the last thing that a transaction does.
+
+    Last, because it locks the order of conversations' events, all that it needs at once and sorted: whoever waits for
+    it holds nothing that another needs who has it.
     """
     if not happened:
         return
@@ -108,11 +134,13 @@ INSERT_EVENTS = statement(
     at="time",
 )
 
+# Who has been disabled, or has left, since it was looked gets nothing; who is disabled now has to wait, and finds this.
 INSERT_DELIVERIES = statement(
     """
-    INSERT INTO hook_deliveries (id, event_id, receiver_id, conversation_id, status, attempts, next_attempt_at,
-        created_at)
-    SELECT r.id, r.event_id, r.receiver_id, r.conversation_id, 'queued', 0, r.at, r.at FROM {r}
+    INSERT INTO hook_deliveries (id, event_id, receiver_id, conversation_id, status, attempts, outages,
+        next_attempt_at, created_at)
+    SELECT r.id, r.event_id, r.receiver_id, r.conversation_id, 'queued', 0, 0, r.at, r.at
+    FROM {r} JOIN receivers AS s ON s.id = r.receiver_id AND s.disabled_at IS NULL ORDER BY s.id {keep s}
     """,
     id="text",
     event_id="int",

@@ -16,6 +16,18 @@ class ThreadKey(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class KeptFile:
+    """A file that came along with a message and is in ``data.dir`` already."""
+
+    position: int
+    url: str
+    content_type: str
+    name: str | None
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class Incoming:
     """One event of one channel."""
 
@@ -23,6 +35,8 @@ class Incoming:
     kind: str
     event: Event
     coalesce_s: float = 0.0
+    files: tuple[KeptFile, ...] = ()
+    """Those of its attachments, by their place, that nobody has to fetch; its original too."""
 
     @property
     def is_message(self) -> bool:

@@ -10,7 +10,6 @@ from typing import Any
 
 from gateway.storage.effects import Effected
 from gateway.storage.hook_facts import Happening
-from gateway.storage.hooks import emit
 from gateway.storage.sql import Steps, statement
 
 FACTS = ("name", "phone", "email", "address")
@@ -54,9 +53,9 @@ class SaveLead:
             [made] = yield INSERT, [{**record, **facts, "now": self.now}]
             lead_id, status = made["id"], "created"
         yield LINK, [{"id": conversation["id"], "lead_id": lead_id, "contact_id": contact_id}]
-        if status != "unchanged":
-            yield from emit([Happening(f"lead.{status}", conversation["id"], self.now, lead_id)])
-        return Effected({"status": status, "lead_id": lead_id})
+        is_news = status != "unchanged"
+        told = [Happening(f"lead.{status}", conversation["id"], self.now, lead_id)] if is_news else []
+        return Effected({"status": status, "lead_id": lead_id}, told=told)
 
     def _contact(self, conversation: Mapping[str, Any]) -> Steps[int]:
         """Lock the conversation's contact; a caller's conversation gets one now."""

@@ -80,29 +80,37 @@ class PollTurn:
 
 @dataclass(frozen=True)
 class ClaimPoll(OneByOne["PollTurn | None"]):
-    """Take a channel's poll if it is due; the next one is due at ``next_due_at`` whatever becomes of this."""
+    """Take a channel's poll if it is due, or ours already; the next is due at ``next_due_at`` in any case."""
 
     channel_name: str
     now: datetime
     next_due_at: datetime
+    owner: str
+    """Which process asks: whoever polls goes on polling before anybody else finds it due."""
     at_start: bool = False
+    early: bool = False
+    """Whether it has heard of something new: then it need not be due, where we polled last."""
 
     def steps(self) -> Steps[PollTurn | None]:
         """Claim it."""
-        record = {name: getattr(self, name) for name in ("channel_name", "now", "next_due_at", "at_start")}
-        rows = yield CLAIM_POLL, [record]
+        names = ("channel_name", "now", "next_due_at", "owner", "at_start", "early")
+        rows = yield CLAIM_POLL, [{name: getattr(self, name) for name in names}]
         return PollTurn(load_json(rows[0]["poll_checkpoint"])) if rows else None
 
 
 CLAIM_POLL = statement(
     """
-    UPDATE channel_states AS s SET poll_due_at = r.next_due_at FROM {r} WHERE s.channel_name = r.channel_name
-    AND (r.at_start OR s.poll_due_at IS NULL OR s.poll_due_at <= r.now) RETURNING {s.}poll_checkpoint
+    UPDATE channel_states AS s SET poll_due_at = r.next_due_at, poll_owner = r.owner FROM {r}
+    WHERE s.channel_name = r.channel_name AND (r.at_start OR s.poll_due_at IS NULL OR s.poll_due_at <= r.now
+        OR (r.early AND s.poll_owner = r.owner))
+    RETURNING {s.}poll_checkpoint
     """,
     channel_name="text",
     now="time",
     next_due_at="time",
+    owner="text",
     at_start="bool",
+    early="bool",
 )
 
 

@@ -57,6 +57,8 @@ class SettleDelivery(Operation[bool]):
     """True for the one resend after an unproven outcome."""
     opted_out: Scope | None = None
     """What the recipient wants no more, where the platform refused for that."""
+    undeliverable: bool = False
+    """True where the recipient's address takes no messages."""
     recipient: str | None = None
     """The platform's own address of the recipient, where it is another."""
     remark: str | None = None
@@ -79,6 +81,10 @@ class SettleDelivery(Operation[bool]):
                 for o in operations
                 if o.id in settled and o.opted_out is not None
             ]
+        )
+        unreachable = [o for o in operations if o.id in settled and o.undeliverable]
+        happened = yield from consent.unreachable(
+            [(settled[o.id]["channel_name"], settled[o.id]["recipient"], o.now) for o in unreachable]
         )
         yield from identities.add_recipients(
             [
@@ -104,7 +110,7 @@ class SettleDelivery(Operation[bool]):
         if any(row["is_followed"] for row in rows):
             now = {o.id: o.now for o in operations}
             told = [happening_of(row, before[row["id"]], row["status"], now[row["id"]]) for row in rows]
-            yield from hooks.emit([happening for happening in told if happening is not None])
+            yield from hooks.emit([*(happening for happening in told if happening is not None), *happened])
         return [operation.id in settled for operation in operations]
 
     def record(self) -> dict[str, Any]:
@@ -152,6 +158,7 @@ SETTLE = statement(
         sent_at = COALESCE(d.sent_at, r.sent_at),
         unconfirmed_at = CASE WHEN d.status IN ('sending', 'unconfirmed') THEN r.unconfirmed_at ELSE NULL END,
         attempts = d.attempts + r.counted, resends = d.resends + r.resent,
+        prepared = CASE WHEN r.status IN ('sent', 'failed') THEN NULL ELSE d.prepared END,
         remark = COALESCE(r.remark, d.remark), lease_owner = NULL, lease_expires_at = NULL
     FROM {{r}} WHERE d.id = r.id AND d.lease_owner = r.lease_owner
     RETURNING {{d.}}id, {{d.}}status, {{d.}}message_id, {{d.}}part, {{d.}}channel_name, {{d.}}recipient,

@@ -16,7 +16,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from gateway.storage.records import Appointment, Lead
-from gateway.storage.tables import Address, Conversation, Delivery, Message
+from gateway.storage.tables import Address, Contact, Conversation, Delivery, Message
 
 T = TypeVar("T")
 Reading = Callable[[], AbstractAsyncContextManager[AsyncSession]]
@@ -35,17 +35,19 @@ class Page(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Shown(Generic[T]):
-    """A row, and the public id of its conversation."""
+    """A row, and the public ids of its conversation and of whom it is of."""
 
     row: T
     conversation: str | None
+    contact: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class KnownConversation:
-    """A conversation, and what is known about the address that it is with."""
+    """A conversation, the public id of whom it is with, and what is known about their address."""
 
     row: Conversation
+    contact: str | None
     blocked_at: datetime | None
     opted_out_at: datetime | None
 
@@ -89,22 +91,21 @@ class Pages:
         rows = await self._page(query, (Message.sequence_number,), limit, after)
         return _page(rows, limit, lambda row: (row.sequence_number,))
 
-    async def said(self, row_id: int, delivery_ids: Sequence[str]) -> tuple[Message, Sequence[Delivery]]:
-        """Return what a person just said in a conversation and how it leaves; without deliveries, their last words."""
-        mine = select(Delivery).where(col(Delivery.id).in_(delivery_ids)).order_by(col(Delivery.part))
-        query = select(Message).where(col(Message.conversation_id) == row_id, col(Message.role) == "agent")
+    async def said(self, row_id: int, sequence_number: int) -> tuple[Message, Sequence[Delivery]]:
+        """Return one message of a conversation, which is there, and its deliveries by their parts."""
+        query = select(Message).where(
+            col(Message.conversation_id) == row_id, col(Message.sequence_number) == sequence_number
+        )
         async with self._reading() as session:
-            deliveries = (await session.exec(mine)).all() if delivery_ids else []
-            if deliveries:
-                query = query.where(col(Message.id) == deliveries[0].message_id)
-            message = (await session.exec(query.order_by(col(Message.sequence_number).desc()).limit(1))).one()
-        return message, deliveries
+            message = (await session.exec(query)).one()
+            leaving = select(Delivery).where(col(Delivery.message_id) == message.id).order_by(col(Delivery.part))
+            return message, (await session.exec(leaving)).all()
 
     async def leads(
         self, *, limit: int, after: Place | None, status: str | None, conversation: str | None
     ) -> Page[Shown[Lead]]:
         """Return leads, the last that was made first."""
-        query = _with_conversation(Lead, conversation)
+        query = _with_contact(Lead, conversation)
         if status is not None:
             query = query.where(col(Lead.status) == status)
         rows = await self._page(query, (Lead.id,), limit, after, newest_first=True)
@@ -121,7 +122,7 @@ class Pages:
         until: datetime | None,
     ) -> Page[Shown[Appointment]]:
         """Return appointments by time: those that start at or after ``since`` and before ``until``."""
-        query = _with_conversation(Appointment, conversation)
+        query = _with_contact(Appointment, conversation)
         if status is not None:
             query = query.where(col(Appointment.status) == status)
         if since is not None:
@@ -160,13 +161,19 @@ def _conversations() -> Any:
     known = and_(
         col(Address.channel_name) == col(Conversation.channel_name), col(Address.address) == col(Conversation.address)
     )
-    return select(Conversation, Address.blocked_at, Address.opted_out_at).outerjoin(Address, known)
+    query = select(Conversation, Contact.contact_id, Address.blocked_at, Address.opted_out_at)
+    return query.outerjoin(Contact, col(Contact.id) == col(Conversation.contact_id)).outerjoin(Address, known)
 
 
 def _with_conversation(table: Any, conversation: str | None) -> Any:
     join = col(Conversation.id) == col(table.conversation_id)
     query = select(table, Conversation.conversation_id).outerjoin(Conversation, join)
     return query if conversation is None else query.where(col(Conversation.conversation_id) == conversation)
+
+
+def _with_contact(table: Any, conversation: str | None) -> Any:
+    query = _with_conversation(table, conversation).add_columns(col(Contact.contact_id))
+    return query.outerjoin(Contact, col(Contact.id) == col(table.contact_id))
 
 
 def _behind(order: Sequence[Any], after: Place, *, newest_first: bool) -> Any:

@@ -10,8 +10,8 @@ from typing import Any
 from channels.base import Control
 from gateway.storage import consent, contacts, threads
 from gateway.storage.answers import INSERT_ANSWERS, INSERT_DELIVERIES, Answer, answer_record, delivery_records
-from gateway.storage.hook_facts import Happening
-from gateway.storage.hooks import emit
+from gateway.storage.hook_facts import Happened, Happening
+from gateway.storage.hooks import Telling, emit
 from gateway.storage.identities import ALIAS_OF
 from gateway.storage.sql import Steps, lock_in_order, statement
 from gateway.storage.writer import OneByOne, Operation
@@ -31,7 +31,7 @@ class Speaker:
 
 
 @dataclass(frozen=True)
-class Takeover(OneByOne["Speaker | None"]):
+class Takeover(Telling["Speaker | None"]):
     """A person takes a conversation; None where there is no such conversation.
 
     In one transaction the fence is raised, so a running turn cannot commit, and what the bot has queued is
@@ -42,11 +42,12 @@ class Takeover(OneByOne["Speaker | None"]):
     assigned_to: str
     now: datetime
 
-    def steps(self) -> Steps[Speaker | None]:
+    def told(self) -> Steps[tuple[Speaker | None, Happened]]:
+        """Take it."""
         speaker, is_news = yield from self.take()
-        if speaker is not None and is_news:
-            yield from emit([Happening("conversation.taken_over", speaker.id, self.now)])
-        return speaker
+        if speaker is None or not is_news:
+            return speaker, ()
+        return speaker, [Happening("conversation.taken_over", speaker.id, self.now)]
 
     def take(self) -> Steps[tuple[Speaker | None, bool]]:
         """Take it, and say whether it was somebody else's, or nobody's, before."""
@@ -145,11 +146,15 @@ class Close(Operation["Speaker | None"]):
 
     conversation_id: str
     now: datetime
+    rating: int | None = None
+    """How content the customer was, as of ``Rate``; None leaves an earlier rating as it is."""
+    comment: str | None = None
 
     @classmethod
     def apply(cls, operations: Sequence[Close]) -> Steps[list[Speaker | None]]:
         """Close all that exist."""
-        records = [{"conversation_id": o.conversation_id, "now": o.now} for o in operations]
+        names = ("conversation_id", "now", "rating", "comment")
+        records = [{name: getattr(o, name) for name in names} for o in operations]
         open_before = {row["id"] for row in (yield LOCK_TO_CLOSE, records) if row["is_active"]}
         rows = yield CLOSE, records
         yield from threads.silence_bot([row["id"] for row in rows], "closed")
@@ -159,14 +164,18 @@ class Close(Operation["Speaker | None"]):
         return [closed.get(operation.conversation_id) for operation in operations]
 
 
+_CLOSING = {"conversation_id": "text", "now": "time", "rating": "int", "comment": "text"}
+
 CLOSE = statement(
     f"""
     UPDATE chat_conversations AS c SET is_active = FALSE, answered_sequence = c.total_messages, due_at = NULL,
-        last_activity_at = r.now, closed_at = r.now, {_FENCED}
+        last_activity_at = r.now, closed_at = r.now, {_FENCED},
+        rating = COALESCE(r.rating, c.rating),
+        rating_comment = CASE WHEN r.rating IS NULL THEN c.rating_comment ELSE r.comment END,
+        rated_at = CASE WHEN r.rating IS NULL THEN c.rated_at ELSE r.now END
     FROM {{r}} WHERE c.conversation_id = r.conversation_id RETURNING {_SPEAKER}, {{c.}}closed_at
     """,
-    conversation_id="text",
-    now="time",
+    **_CLOSING,
 )
 
 LOCK_TO_CLOSE = statement(
@@ -174,7 +183,7 @@ LOCK_TO_CLOSE = statement(
     SELECT c.id, c.is_active FROM chat_conversations AS c JOIN {r} ON c.conversation_id = r.conversation_id
     ORDER BY c.id {lock c}
     """,
-    conversation_id="text",
+    **_CLOSING,
 )
 
 
@@ -258,28 +267,32 @@ class Compose(OneByOne[Composed]):
     role: str = "agent"
 
     def steps(self) -> Steps[Composed]:
-        row = yield from self._find_or_make()
-        if (
-            (yield from consent.of([(self.channel_name, row["address"])]))
-            .get((self.channel_name, row["address"]), consent.UNSAID)
-            .stops_what_we_begin
-        ):
+        found = yield from self._find()
+        if (yield from self._is_refused(found)):
             return Composed(None, None, refused="opted_out")
-        [row] = yield APPEND, [{"id": row["id"], "now": self.now}]
+        if not found:
+            found = yield from self._make()
+            if (yield from self._is_refused(found)):  # their STOP was being stored at this moment
+                return Composed(None, None, refused="opted_out")
+        [row] = yield APPEND, [{"id": found[0]["id"], "now": self.now}]
         [message] = yield INSERT_ANSWERS, [answer_record(self.answer, row, self.now, role=self.role)]
         records = delivery_records(self.answer, row, self.now, message_id=message["id"], role=self.role)
         yield INSERT_DELIVERIES, records
         return Composed(row["conversation_id"], row["total_messages"], tuple(record["id"] for record in records))
 
-    def _find_or_make(self) -> Steps[dict[str, Any]]:
-        wanted = [{"channel_name": self.channel_name, "thread_key": self.recipient}]
-        rows = yield threads.LOCK, wanted
-        if not rows:
-            made = threads.new_conversation(self.channel_name, self.kind, self.recipient, self.now)
-            yield from contacts.make_contacts([made])
-            yield threads.MAKE_CONVERSATIONS, [made]
-            rows = yield threads.LOCK, wanted
-        return rows[0]
+    def _is_refused(self, found: list[dict[str, Any]]) -> Steps[bool]:
+        place = (self.channel_name, found[0]["address"] if found else self.recipient)
+        return (yield from consent.of([place])).get(place, consent.UNSAID).stops_what_we_begin
+
+    def _find(self) -> Steps[list[dict[str, Any]]]:
+        return (yield threads.LOCK, [{"channel_name": self.channel_name, "thread_key": self.recipient}])
+
+    def _make(self) -> Steps[list[dict[str, Any]]]:
+        """Make it, and whoever it is with; what another transaction has made at this moment is found, too."""
+        made = threads.new_conversation(self.channel_name, self.kind, self.recipient, self.now)
+        yield from contacts.make_contacts([made])
+        yield threads.MAKE_CONVERSATIONS, [made]
+        return (yield from self._find())
 
 
 APPEND = statement(
@@ -296,7 +309,7 @@ APPEND = statement(
 
 
 @dataclass(frozen=True)
-class Say(OneByOne["Composed | None"]):
+class Say(Telling["Composed | None"]):
     """A person's reply in a conversation, which is theirs from then on; None where there is no such conversation.
 
     Refused where another person has it (``taken``) or the customer wants no messages (``opted_out``).
@@ -307,17 +320,18 @@ class Say(OneByOne["Composed | None"]):
     answer: Answer
     now: datetime
 
-    def steps(self) -> Steps[Composed | None]:
+    def told(self) -> Steps[tuple[Composed | None, Happened]]:
+        """Say it."""
         rows = yield READ, [{"conversation_id": self.conversation_id}]
         if rows and rows[0]["channel_name"] is not None:
             place = (rows[0]["channel_name"], rows[0]["address"])
             if (yield from consent.of([place])).get(place, consent.UNSAID).opted_out:
-                return Composed(None, None, refused="opted_out")
+                return Composed(None, None, refused="opted_out"), ()
         speaker, is_news = yield from Takeover(self.conversation_id, self.author, self.now).take()
         if speaker is None:
-            return None
+            return None, ()
         if not speaker.changed:
-            return Composed(None, None, refused="taken", held_by=speaker.assigned_to)
+            return Composed(None, None, refused="taken", held_by=speaker.assigned_to), ()
         [row] = yield APPEND, [{"id": speaker.id, "now": self.now}]
         record = answer_record(self.answer, row, self.now, role="agent")
         [message] = yield INSERT_ANSWERS, [{**record, "metadata": {**record["metadata"], "author": self.author}}]
@@ -329,5 +343,5 @@ class Say(OneByOne["Composed | None"]):
             records = delivery_records(self.answer, row, self.now, message_id=message["id"], role="agent")
             if records:
                 yield INSERT_DELIVERIES, records
-        yield from emit(happened)
-        return Composed(row["conversation_id"], row["total_messages"], tuple(record["id"] for record in records))
+        said = Composed(row["conversation_id"], row["total_messages"], tuple(record["id"] for record in records))
+        return said, happened

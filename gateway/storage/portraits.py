@@ -38,7 +38,7 @@ PARTS: Mapping[str, str] = {
 }
 """The parts of an export -> their tables."""
 
-INTERNAL = frozenset({"lease_owner", "lease_expires_at", "fence", "password_hash"})
+INTERNAL = frozenset({"lease_owner", "lease_expires_at", "leased_until_at", "fence"})
 """Columns that say nothing about a person, only how the work on them is shared out."""
 
 

@@ -22,6 +22,8 @@ from gateway.tasks import end
 R = TypeVar("R")
 Waiting = tuple[Operation[Any], "asyncio.Future[Any]"]
 
+PROGRAM_NAME = "frontdesk"
+"""How the connections that write name themselves to PostgreSQL."""
 LANES = ("door", "work")
 CONNECT_TIMEOUT_S = 3.0
 COMMAND_TIMEOUT_S = 10.0
@@ -104,8 +106,10 @@ class PostgresWriter:
         return connection
 
     async def _serve_kind(self, connection: Any, batch: Sequence[Waiting]) -> Any:
+        was_connected = connection is not None
         try:
             connection = connection or await self._connect(BATCH_LOCK_TIMEOUT_S)
+            was_connected = True
             outcomes = await _transact(connection, [operation for operation, _ in batch])
         except asyncio.CancelledError:  # the storage closes, and the server has not answered in time
             if connection is not None:
@@ -114,7 +118,7 @@ class PostgresWriter:
         except Exception as error:  # noqa: BLE001  the caller of the operation decides what its failure means
             if _is_away(error):
                 self.writable = False
-                _fail(batch, _unavailable(error))
+                _fail(batch, _unavailable(error, is_undone=not was_connected))
                 await _disconnect(connection)
                 return None
             self._take_apart(batch, error)
@@ -183,7 +187,7 @@ class PostgresWriter:
             timeout=CONNECT_TIMEOUT_S,
             command_timeout=COMMAND_TIMEOUT_S,
             server_settings={
-                "application_name": "frontdesk",
+                "application_name": PROGRAM_NAME,
                 "timezone": "UTC",
                 "lock_timeout": str(int(lock_timeout_s * 1000)),
             },
@@ -236,9 +240,10 @@ def _is_away(error: Exception) -> bool:
     return isinstance(error, DISCONNECTED)
 
 
-def _unavailable(error: BaseException) -> StorageUnavailable:
+def _unavailable(error: BaseException, *, is_undone: bool = False) -> StorageUnavailable:
     unavailable = StorageUnavailable(f"PostgreSQL: {type(error).__name__}")
     unavailable.__cause__ = error
+    unavailable.is_undone = is_undone
     return unavailable
 
 

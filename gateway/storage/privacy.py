@@ -49,7 +49,11 @@ class Person:
     places: tuple[tuple[str, str], ...]
     """(channel_name, address) of each address row."""
     names: frozenset[str]
-    """Addresses and ids by which other rows, and requests that were kept, may name them."""
+    """Addresses and platforms' ids by which requests that were kept may name them."""
+    told: frozenset[str]
+    """What they have told about themselves, and our own ids of them: answers of the API may name them by these, too."""
+    chosen_ids: frozenset[str]
+    """Ids that callers of the API have chosen, such as ``support``: a name only where an id stands."""
 
     @property
     def seeds(self) -> tuple[Seed, ...]:
@@ -66,7 +70,7 @@ class Person:
         return [known.id for known in self.conversations]
 
 
-NOBODY = Person((), (), (), (), (), frozenset())
+NOBODY = Person((), (), (), (), (), frozenset(), frozenset(), frozenset())
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,19 @@ class FindPeople(OneByOne[list[Person]]):
             if not any(seed in person.seeds for person in people):
                 people.append((yield from gather([seed])))
         return people
+
+
+@dataclass(frozen=True)
+class FindPerson(OneByOne["Person | None"]):
+    """Return the one whom a public id of one kind means: ``contact`` or ``conversation``."""
+
+    kind: str
+    public_id: str
+
+    def steps(self) -> Steps[Person | None]:
+        rows = yield BY_ID, [{"text": self.public_id, "channel": None, "by_kind": True}]
+        seeds = [Seed(row["kind"], row["id"]) for row in rows if row["kind"] == self.kind]
+        return (yield from gather(seeds)) if seeds else None
 
 
 _ASKED = {"text": "text", "channel": "text", "by_kind": "bool"}
@@ -217,14 +234,17 @@ def _read(found: Mapping[str, set[int]]) -> Steps[Person]:
     aliases = yield READ_ALIASES, row_ids
     external_ids = yield READ_EXTERNAL_IDS, row_ids
     told = yield READ_TOLD, [{"kind": kind, "id": id_} for kind, ids in found.items() for id_ in sorted(ids)]
-    names = {row["conversation_id"] for row in conversations} | {row["contact_id"] for row in contacts}
+    names = {name for row in (*conversations, *addresses, *aliases) for name in _said(row, "address", "identity")}
     for row in conversations:
-        names.update(_said(row, "address", "identity", "user_id", "user_email", "user_phone"))
         names.update(key for key in _said(row, "thread_key") if not key.startswith(MOVED))
-    for row in (*addresses, *aliases, *told):
-        names.update(_said(row, "address", "phone", "email"))
     for row in external_ids:
         names.update(row["name"].split())
+    theirs = {row["contact_id"] for row in contacts}
+    theirs.update(row["conversation_id"] for row in conversations if row["channel_name"])
+    for row in (*conversations, *told):
+        theirs.update(_said(row, "user_email", "user_phone", "phone", "email"))
+    chosen = {row["conversation_id"] for row in conversations if not row["channel_name"]}
+    chosen.update(name for row in conversations for name in _said(row, "user_id"))
     return Person(
         contacts=tuple(row["id"] for row in contacts),
         contact_ids=tuple(row["contact_id"] for row in contacts),
@@ -232,6 +252,8 @@ def _read(found: Mapping[str, set[int]]) -> Steps[Person]:
         addresses=tuple(row["id"] for row in addresses),
         places=tuple((row["channel_name"], row["address"]) for row in addresses),
         names=frozenset(names),
+        told=frozenset(theirs),
+        chosen_ids=frozenset(chosen),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -10,8 +11,6 @@ from gateway.storage.sql import Statement, Steps, statement
 from gateway.storage.writer import OneByOne
 
 KEPT = timedelta(hours=24)
-DELETED_AT_ONCE = 200
-"""Each request takes so many old rows with it at most: more go than come, and nobody waits for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +40,9 @@ class BeginRequest(OneByOne[Began]):
 
     def steps(self) -> Steps[Began]:
         """Begin it."""
-        asked = {"owner": self.owner, "idempotency_key": self.idempotency_key}
-        before = self.now - KEPT
-        yield FORGET, [{**asked, "before": before}]
-        yield DELETE_OLD, [{"before": before}]
+        hashed = hashlib.sha256(self.idempotency_key.encode()).hexdigest()
+        asked = {"owner": self.owner, "idempotency_key": hashed}
+        yield FORGET, [{**asked, "before": self.now - KEPT}]
         rows = yield INSERT, [{**asked, "request_hash": self.request_hash, "now": self.now}]
         if rows:
             return Began(rows[0]["id"], True, self.request_hash, self.now)
@@ -71,19 +69,10 @@ FORGET = statement(
     before="time",
 )
 
-# Whoever deletes at the same time skips what the other has, so neither waits.
-DELETE_OLD = statement(
-    f"""
-    DELETE FROM repeated_requests WHERE id IN (SELECT q.id FROM repeated_requests AS q JOIN {{r}}
-        ON q.created_at <= r.before ORDER BY q.created_at LIMIT {DELETED_AT_ONCE} {{skip q}})
-    """,
-    before="time",
-)
-
 INSERT = statement(
     """
-    INSERT INTO repeated_requests (owner, idempotency_key, request_hash, created_at)
-    SELECT r.owner, r.idempotency_key, r.request_hash, r.now FROM {r} WHERE TRUE
+    INSERT INTO repeated_requests (owner, idempotency_key, request_hash, created_at, is_forgetful)
+    SELECT r.owner, r.idempotency_key, r.request_hash, r.now, FALSE FROM {r} WHERE TRUE
     ON CONFLICT (owner, idempotency_key) DO NOTHING RETURNING id
     """,
     owner="text",
@@ -127,7 +116,8 @@ class SettleRequest(OneByOne[None]):
 
 
 _SETTLE = """
-    UPDATE repeated_requests AS q SET status = r.status, content_type = r.content_type, body = {body}
+    UPDATE repeated_requests AS q SET status = r.status, content_type = r.content_type,
+        body = CASE WHEN q.is_forgetful THEN NULL ELSE {body} END
     FROM {{r}} WHERE q.id = r.id
 """
 _SETTLED = {"id": "int", "status": "int", "content_type": "text", "body": "text"}
@@ -135,4 +125,65 @@ _SETTLED = {"id": "int", "status": "int", "content_type": "text", "body": "text"
 SETTLE = Statement(
     sqlite=statement(_SETTLE.format(body="frontdesk_unbase64(r.body)"), **_SETTLED).sqlite,
     postgres=statement(_SETTLE.format(body="decode(r.body, 'base64')"), **_SETTLED).postgres,
+)
+
+
+@dataclass(frozen=True)
+class ReleaseRequest(OneByOne[None]):
+    """Forget that a request was begun, of which nothing was done: its key is as good as new."""
+
+    id: int
+
+    def steps(self) -> Steps[None]:
+        """Forget it."""
+        yield RELEASE, [{"id": self.id}]
+
+
+RELEASE = statement("DELETE FROM repeated_requests WHERE id IN (SELECT r.id FROM {r}) AND status IS NULL", id="int")
+
+
+@dataclass(frozen=True)
+class KeepWorking(OneByOne[None]):
+    """Say that a request is still being answered, however long that takes."""
+
+    id: int
+    now: datetime
+
+    def steps(self) -> Steps[None]:
+        """Say it."""
+        yield WORKING, [{"id": self.id, "now": self.now}]
+
+
+WORKING = statement(
+    "UPDATE repeated_requests AS q SET created_at = r.now FROM {r} WHERE q.id = r.id AND q.status IS NULL",
+    id="int",
+    now="time",
+)
+
+
+@dataclass(frozen=True)
+class ForgetRequests(OneByOne[int]):
+    """Delete requests that nobody can repeat any more, the oldest first, at most ``limit``; returns how many."""
+
+    now: datetime
+    limit: int
+
+    def steps(self) -> Steps[int]:
+        """Delete them; whoever deletes at the same time skips what the other has."""
+        return len((yield DELETE_OLD, [{"before": self.now - KEPT, "at_most": self.limit}]))
+
+
+DELETE_OLD = statement(
+    """
+    DELETE FROM repeated_requests WHERE id IN (SELECT q.id FROM repeated_requests AS q
+        WHERE q.created_at <= (SELECT r.before FROM {r})
+        ORDER BY q.created_at LIMIT (SELECT r.at_most FROM {r}) {skip q}) RETURNING id
+    """,
+    before="time",
+    at_most="int",
+)
+
+# Of what is being answered at this moment nobody knows whom the answer will name.
+KEEP_NO_ANSWERS = statement(
+    "UPDATE repeated_requests SET is_forgetful = TRUE WHERE status IS NULL AND (SELECT r.n FROM {r}) = 1", n="int"
 )

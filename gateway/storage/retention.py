@@ -15,8 +15,8 @@ from gateway.storage.writer import OneByOne
 class EraseInactive(OneByOne[Erased]):
     """Erase the conversations without activity since ``before`` that rested longest, at most ``limit`` of them.
 
-    Leads and appointments stay, and with them the contact. A contact of whom nothing is left goes with the last
-    conversation; its addresses go with it, but for what somebody has said about consent, or has blocked.
+    Leads and appointments have a time of their own, and with them the contact. A contact of whom nothing is left goes
+    with the last conversation; its addresses go with it, but for what somebody has said about consent, or has blocked.
     """
 
     before: datetime
@@ -96,16 +96,19 @@ DELETE_CONTACTS = statement("DELETE FROM contacts WHERE id IN (SELECT r.id FROM 
 
 
 @dataclass(frozen=True)
-class EraseDone(OneByOne[Erased]):
-    """Erase leads and appointments that are done, and were before that time, at most ``limit`` of each."""
+class EraseOutcomes(OneByOne[Erased]):
+    """Erase visits that were before that time and leads that nobody has changed since, at most ``limit`` of each.
+
+    Whatever their status: nothing that has to be done by hand decides how long somebody's data is kept.
+    """
 
     before: datetime
     limit: int
 
     def steps(self) -> Steps[Erased]:
         asked = [{"before": self.before, "at_most": self.limit}]
-        appointments = yield DONE_APPOINTMENTS, asked
-        leads = yield DONE_LEADS, asked
+        appointments = yield OLD_APPOINTMENTS, asked
+        leads = yield OLD_LEADS, asked
         erased = Erased()
         yield from erase_outcomes(
             [{"id": row["id"]} for row in appointments], [{"id": row["id"]} for row in leads], erased
@@ -115,19 +118,19 @@ class EraseDone(OneByOne[Erased]):
         return erased
 
 
-DONE_APPOINTMENTS = statement(
+OLD_APPOINTMENTS = statement(
     """
-    SELECT a.id, a.contact_id FROM appointments AS a WHERE a.status = 'done'
-    AND a.starts_at < (SELECT r.before FROM {r}) ORDER BY a.id LIMIT (SELECT r.at_most FROM {r}) {skip a}
+    SELECT a.id, a.contact_id FROM appointments AS a
+    WHERE a.starts_at < (SELECT r.before FROM {r}) ORDER BY a.id LIMIT (SELECT r.at_most FROM {r}) {skip a}
     """,
     before="time",
     at_most="int",
 )
 
-DONE_LEADS = statement(
+OLD_LEADS = statement(
     """
-    SELECT l.id, l.contact_id FROM leads AS l WHERE l.status = 'done'
-    AND COALESCE(l.updated_at, l.created_at) < (SELECT r.before FROM {r})
+    SELECT l.id, l.contact_id FROM leads AS l
+    WHERE COALESCE(l.updated_at, l.created_at) < (SELECT r.before FROM {r})
     ORDER BY l.id LIMIT (SELECT r.at_most FROM {r}) {skip l}
     """,
     before="time",

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.storage.errors import SchemaMismatch
 
-HEAD = "0005"
+HEAD = "0007"
 """The newest revision in ``migrations/versions``."""
 
 MIGRATIONS = Path(__file__).parent / "migrations"

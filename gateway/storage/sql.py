@@ -8,6 +8,8 @@ The templates are plain SQL with a few marks where the databases differ::
     {r}             the records, as a table named r
     {lock c}        FOR UPDATE OF c on PostgreSQL; SQLite has one writer, so there is nothing to lock
     {skip c}        FOR UPDATE OF c SKIP LOCKED
+    {hold c}        FOR NO KEY UPDATE OF c: nobody else may hold it, and whoever keeps it may go on
+    {keep c}        FOR KEY SHARE OF c: nobody may delete it, or lock it to switch it off
     {c.}            the qualifier c. in RETURNING, which SQLite does not take (RETURNING there names columns only)
     {+}             a plus sign on SQLite, which keeps its planner from an index that fits worse than another
 """
@@ -78,6 +80,8 @@ def _expand(template: str, rows: str, *, lock: str, skip: str, qualifier: str) -
     text = template.replace("{r}", rows).replace("{+}", "" if lock else "+")
     text = re.sub(r"\{lock (\w+)\}", lock, text)
     text = re.sub(r"\{skip (\w+)\}", skip, text)
+    text = re.sub(r"\{hold (\w+)\}", lock.replace("UPDATE", "NO KEY UPDATE"), text)
+    text = re.sub(r"\{keep (\w+)\}", lock.replace("UPDATE", "KEY SHARE"), text)
     return re.sub(r"\{(\w+)\.\}", qualifier, text).strip()
 
 

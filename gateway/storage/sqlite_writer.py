@@ -91,11 +91,13 @@ class SqliteWriter:
     def _transact(self, operations: Sequence[Operation[Any]]) -> list[Any]:
         """Return a result or an exception for each operation; nothing escapes, or its callers would wait for ever."""
         outcomes: list[Any] = [None] * len(operations)
+        is_undone = True
         try:
             connection = self._connect()
             connection.execute("BEGIN IMMEDIATE")
             for kind, places in by_kind(operations):
                 self._apply(connection, kind, places, operations, outcomes)
+            is_undone = False
             connection.execute("COMMIT")
         except Exception as error:  # noqa: BLE001  all who wait learn of it, and the thread goes on with the next batch
             self._disconnect()
@@ -103,6 +105,7 @@ class SqliteWriter:
             said = str(error) if isinstance(error, sqlite3.Error) else type(error).__name__
             unavailable = StorageUnavailable(f"SQLite: {said}")
             unavailable.__cause__ = error
+            unavailable.is_undone = is_undone
             return [unavailable] * len(operations)
         self.writable = True
         return outcomes

@@ -105,6 +105,7 @@ class _Report:
     error_message: str | None = None
     at: datetime | None = None
     opted_out: Scope | None = None
+    undeliverable: bool = False
     pricing: Mapping[str, Any] | None = None
 
     def is_of_an_earlier_attempt(self, external_id: str | None) -> bool:
@@ -142,6 +143,9 @@ def apply_statuses(
         _merge(report, event, at)
     raised = [report for report in known.values() if report.at is not None]
     yield from _save(raised)
+    happened += yield from consent.unreachable(
+        [(r.row["channel_name"], r.row["recipient"], r.at) for r in raised if r.undeliverable and r.at is not None]
+    )
     told = [happening_of(r.row, r.row["status"], r.status, r.at) for r in raised if r.at is not None]
     happened += [happening for happening in told if happening is not None]
     return [None if report is None else report.at is not None and report.settles for report in meant]
@@ -190,6 +194,7 @@ def _merge(report: _Report, event: Status, at: datetime) -> None:
     report.error_code = (event.error_code or "failed") if failed else None
     report.error_message = event.error_message if failed else None
     report.opted_out = event.opted_out if failed else None
+    report.undeliverable = failed and event.undeliverable
 
 
 def _save(raised: Sequence[_Report]) -> Steps[None]:

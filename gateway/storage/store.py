@@ -22,6 +22,7 @@ from gateway.storage.handoffs import Waiting, incidents_query, waiting_of, waiti
 from gateway.storage.journal import Summary, ToolRun, TurnRound
 from gateway.storage.pages import Pages
 from gateway.storage.postgres_writer import PostgresWriter
+from gateway.storage.quotes import Quotes
 from gateway.storage.records import Appointment, AppointmentSeat, Escalation, Lead
 from gateway.storage.sqlite_writer import SqliteWriter
 from gateway.storage.tables import (
@@ -36,6 +37,7 @@ from gateway.storage.tables import (
     RejectedWebhook,
 )
 from gateway.storage.turns import StoredAttachment, StoredMessage
+from gateway.storage.watching import note_writing
 from gateway.storage.writer import Operation, Writer
 
 R = TypeVar("R")
@@ -52,6 +54,7 @@ class Storage:
         self.pages = Pages(self._reading)
         """Long lists, a page at a time."""
         self.api_keys = ApiKeys(self._reading)
+        self.quotes = Quotes(self._reading)
         self._writer: Writer = SqliteWriter(sqlite_path(url)) if self.is_sqlite else PostgresWriter(postgres_dsn(url))
 
     async def open(self) -> None:
@@ -76,7 +79,17 @@ class Storage:
         Raises:
             StorageUnavailable: the database is away; the operation may or may not have been committed.
         """
-        return await self._writer.run(operation)
+        try:
+            result = await self._writer.run(operation)
+        except StorageUnavailable as error:
+            if not error.is_undone:
+                note_writing()
+            raise
+        except BaseException:
+            note_writing()
+            raise
+        note_writing()
+        return result
 
     @property
     def writable(self) -> bool:
@@ -362,7 +375,7 @@ async def _reaching_database() -> AsyncIterator[None]:
 async def _attachments(session: AsyncSession, message_ids: Sequence[int]) -> dict[int, list[StoredAttachment]]:
     if not message_ids:
         return {}
-    query = select(Attachment).where(col(Attachment.message_id).in_(message_ids))
+    query = select(Attachment).where(col(Attachment.message_id).in_(message_ids), col(Attachment.position) >= 0)
     files: dict[int, list[StoredAttachment]] = {}
     for row in (await session.exec(query.order_by(col(Attachment.message_id), col(Attachment.position)))).all():
         stored = StoredAttachment(row.id or 0, row.url, row.content_type, row.name, row.status, row.sha256)

@@ -53,6 +53,8 @@ class Address(SQLModel, table=True):
     """When they last told the platform either way."""
     blocked_at: datetime | None = None
     """When somebody here blocked them: what they write since is stored, and not answered."""
+    undeliverable_at: datetime | None = None
+    """When it was found to take no messages; whoever writes from it again is written to again."""
 
 
 class Alias(SQLModel, table=True):
@@ -199,6 +201,9 @@ class Message(SQLModel, table=True):
     """The last message that this answer answers; in a prompt it stands directly after that one."""
 
 
+ORIGINAL = -1
+
+
 class Attachment(SQLModel, table=True):
     """A file that came with a message; its bytes are in ``data.dir`` under their hash once it is stored."""
 
@@ -216,6 +221,7 @@ class Attachment(SQLModel, table=True):
     id: int | None = row_id()
     message_id: int = reference("conversation_messages.id")
     position: int
+    """From 0; ``ORIGINAL`` is the whole message as it came, which is kept for people and never shown to the model."""
     url: str = text_column(nullable=False)
     content_type: str
     name: str | None = text_column()
@@ -309,6 +315,8 @@ class Delivery(SQLModel, table=True):
     """When the last call to the platform began; a look-up searches from here."""
     unconfirmed_at: datetime | None = None
     resends: int = 0
+    prepared: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    """The bytes that every attempt sends, where its channel builds them once; gone when it is sent or given up."""
     dropped_at: datetime | None = None
     """When an operator took it off the dead letters without sending it."""
 
@@ -325,6 +333,8 @@ class ChannelState(SQLModel, table=True):
     pause_attempts: int = 0
     poll_checkpoint: dict[str, Any] | None = json_column("poll_checkpoint")
     poll_due_at: datetime | None = None
+    poll_owner: str | None = None
+    """Which process polled last: it may poll again before that is due, and only its checkpoint is kept."""
     draining_at: datetime | None = None
     """When a process last brought webhooks from its spool: what they tell about deliveries is late."""
     look_due_at: datetime | None = None

@@ -166,7 +166,7 @@ INPUT_MESSAGES = statement(
 ATTACHMENTS = statement(
     """
     SELECT a.id, a.message_id, a.url, a.content_type, a.name, a.status, a.sha256 FROM attachments AS a
-    JOIN {r} ON a.message_id = r.message_id ORDER BY a.message_id, a.position
+    JOIN {r} ON a.message_id = r.message_id WHERE a.position >= 0 ORDER BY a.message_id, a.position
     """,
     message_id="int",
 )

@@ -182,6 +182,7 @@ class RescheduleAppointment(Tool):
     name = "reschedule_appointment"
     arguments = MoveArguments
     acts = Acts.HERE
+    changes_what_is = True
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
@@ -213,6 +214,7 @@ class CancelAppointment(Tool):
     name = "cancel_appointment"
     arguments = CancelArguments
     acts = Acts.HERE
+    changes_what_is = True
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk

@@ -89,6 +89,8 @@ class Tool:
     arguments: ClassVar[type[Arguments]]
     acts: ClassVar[Acts] = Acts.NOWHERE
     timeout_s: ClassVar[float] = 10.0
+    changes_what_is: ClassVar[bool] = False
+    """Whether it changes something that the customer has: then the channel may not be in doubt who writes."""
     resumable: ClassVar[bool] = False
     """Only for what acts elsewhere: calling again with the same ``Call.key`` does no harm."""
 

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from gateway.assistant.model import ToolCall, ToolOutput, ToolSpec
 from gateway.assistant.tools.base import Acts, Arguments, Call, Tool, ToolRefused
-from gateway.assistant.tools.turn_run import UNKNOWN, TurnRun, canonical
+from gateway.assistant.tools.turn_run import UNCONFIRMED, UNKNOWN, TurnRun, canonical
 from gateway.clock import Clock
 from gateway.metrics import Metrics
 from gateway.storage import (
@@ -43,6 +43,10 @@ NOBODY_KNOWS = {
     "error": UNKNOWN,
     "message": "It was interrupted: nobody knows whether it happened. Say that a person will check. Do not try again.",
 }
+CONFIRM = (
+    "Nothing was done: it is not proven that the customer wrote this message. A person of the business will look at it "
+    "and confirm it. Tell the customer so, and do not try again."
+)
 _KEYS = uuid.UUID("5f0a2a52-9c55-4a6d-8a57-5f3f7a0c1d0e")
 
 
@@ -144,6 +148,8 @@ class Toolbox:
             arguments = tool.arguments.model_validate_json(place.arguments)
         except ValidationError as error:
             return "failed", {"error": "invalid_arguments", "detail": _complaints(error)}
+        if _needs_confirmation(tool, turn.trust):
+            return "done", {"error": UNCONFIRMED, "message": CONFIRM}
         try:
             return "done", _fitting(await _said(tool, arguments, self._call(turn, place)))
         except TimeoutError:
@@ -174,6 +180,13 @@ class Toolbox:
         if kept is None:
             raise Fenced
         return kept
+
+
+def _needs_confirmation(tool: Tool, trust: str | None) -> bool:
+    """Tell whether a person has to say yes first: somebody may be writing in the customer's name."""
+    if tool.acts is Acts.NOWHERE:
+        return False
+    return trust == "failed" or (trust == "unverified" and tool.changes_what_is)
 
 
 def _known(turn: TurnRun, place: ToolPlace) -> StoredRun | None:

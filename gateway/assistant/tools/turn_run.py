@@ -13,6 +13,9 @@ from gateway.assistant.tools.escalation import NAME as ESCALATE
 from gateway.storage import Claim, Handover, StoredRun
 
 UNKNOWN = "unknown_outcome"
+UNCONFIRMED = "needs_confirmation"
+CHANGED = frozenset({"booked", "moved", "cancelled"})
+"""What a tool's output says where it has changed an appointment."""
 NOT_RUN = frozenset({"duplicate_call", "too_many_calls"})
 """Errors of calls that were not run at all: they say nothing about their tool."""
 
@@ -60,10 +63,32 @@ class TurnRun:
         asked = [run.output for _, _, run in self.done if run.name == ESCALATE and "reason" in run.output]
         if asked:
             return Handover(asked[-1]["reason"], "model", asked[-1]["summary"])
+        wanted = [call for _, call, run in self.done if run.output.get("error") == UNCONFIRMED]
+        if wanted:
+            what = f"They ask for {wanted[-1].name} {canonical(wanted[-1].arguments)}, and who writes is not proven."
+            return Handover("complex_question", f"rule:{UNCONFIRMED}", what)
         unknown = next((call.name for _, call, run in self.done if run.output.get("error") == UNKNOWN), None)
         if unknown is None:
             return None
         return Handover("ai_confidence_low", f"rule:{UNKNOWN}", f"Nobody knows whether {unknown} happened.")
+
+    @property
+    def changed_appointments(self) -> frozenset[int]:
+        """The numbers of the appointments that the turn has booked, moved or cancelled."""
+        return frozenset(
+            run.output["appointment_id"]
+            for _, _, run in self.done
+            if run.output.get("status") in CHANGED and isinstance(run.output.get("appointment_id"), int)
+        )
+
+    @property
+    def trust(self) -> str | None:
+        """The least that its channel says of who wrote the messages: ``failed``, ``unverified``, ``verified``.
+
+        None where the channel cannot be mistaken about it.
+        """
+        said = {(message.metadata or {}).get("trust") for message in self.claim.messages}
+        return next((level for level in ("failed", "unverified", "verified") if level in said), None)
 
     def is_unknown(self, name: str, arguments: str) -> bool:
         """Tell whether the same was tried in this turn and nobody knows whether it happened."""

@@ -11,12 +11,13 @@ from aiohttp import hdrs, web
 
 from gateway.config import ApiConfig
 from gateway.storage import Began, StorageUnavailable
+from gateway.storage.watching import watching
 from gateway.web.api import repeats
 from gateway.web.api.cors import Cors
 from gateway.web.api.docs import Docs
 from gateway.web.api.keys import Keys
 from gateway.web.api.limits import Buckets, MonotonicClock, network_of
-from gateway.web.api.problems import Problem, unavailable
+from gateway.web.api.problems import Problem, outcome_unknown, unavailable
 from gateway.web.api.reading import JSON, parse_body, read_body, read_path, read_query
 from gateway.web.api.repeats import Repeats
 from gateway.web.api.route import BASE, Asked, Desk, Holder, Route
@@ -26,9 +27,9 @@ from gateway.web.api.table import TABLE
 log = structlog.get_logger(__name__)
 
 KEY_TIMEOUT_S = 5.0
+NOTE_EVERY_S = 60.0
 BURST_S = 2.0
 """Whoever has been silent may ask at once what he may ask in this time."""
-ID = "{conversation_id}"
 
 
 class Api:
@@ -50,7 +51,7 @@ class Api:
         self._docs.add_routes(router)
         for path in dict.fromkeys(route.full_path for route in TABLE):
             routes = {route.method: route for route in TABLE if route.full_path == path}
-            router.add_route(hdrs.METH_ANY, path.replace(ID, "{conversation_id:[^/]+}"), _Path(self, routes).handle)
+            router.add_route(hdrs.METH_ANY, path.replace("}", ":[^/]+}"), _Path(self, routes).handle)
         router.add_route(hdrs.METH_ANY, f"{BASE}{{rest:(/.*)?}}", _Path(self, {}).handle)
 
     async def handle(self, request: web.Request, routes: dict[str, Route]) -> web.StreamResponse:
@@ -70,7 +71,7 @@ class Api:
         holder = await self._let_in(request)
         route = _meant(request, routes, holder)
         path, query = read_path(request), read_query(route, request)
-        raw = await read_body(request, self._max_body_bytes)
+        raw = b"" if route.body is None else await read_body(request, self._max_body_bytes)
         asked = Asked(holder, path, query, parse_body(route, request, raw))
         key = repeats.key_of(request) if route.method == hdrs.METH_POST else None
         if wants_events(route, request):
@@ -99,12 +100,29 @@ class Api:
             began = await self._repeats.begin(asked.holder, key, request, raw)
             if not began.is_new:
                 return repeats.replay(began)
-            response = await self._run(route, asked, request)
-            await self._keep(began, response)
+            async with self._repeats.at_work(began):
+                return await self._once(route, asked, request, began)
         except Problem as problem:
             return _refused(request, problem)
         except (StorageUnavailable, TimeoutError):
             return _refused(request, unavailable())
+
+    async def _once(self, route: Route, asked: Asked, request: web.Request, began: Began) -> web.Response:
+        """Answer the first request with its key, and keep the answer.
+
+        Raises:
+            StorageUnavailable, TimeoutError: the database is away; a repetition runs it, or is told to look first.
+        """
+        with watching() as watch:
+            try:
+                response = await self._run(route, asked, request)
+            except (StorageUnavailable, TimeoutError):
+                if watch.may_have_written:
+                    await self._repeats.settle(began, _refused(request, outcome_unknown()))
+                else:
+                    await self._repeats.release(began)
+                raise
+        await self._repeats.settle(began, response)
         return response
 
     async def _run(self, route: Route, asked: Asked, request: web.Request) -> web.Response:
@@ -126,11 +144,20 @@ class Api:
             return _refused(request, Problem("failed", "something went wrong; look before you repeat it"))
         return web.Response(status=route.status, body=told.model_dump_json().encode(), content_type=JSON)
 
-    async def _keep(self, began: Began, response: web.Response) -> None:
-        try:
-            await self._repeats.settle(began, response)
-        except StorageUnavailable:  # it was done, and whoever asked is told so; a repetition is told to look
-            log.warning("api_answer_not_kept", status=response.status)
+    async def note_forever(self) -> None:
+        """Write down once a minute, off every request's way, which keys were used, and what could not be kept."""
+        while True:
+            await asyncio.sleep(NOTE_EVERY_S)
+            await self.note()
+
+    async def note(self) -> None:
+        """Write that down now.
+
+        Raises:
+            StorageUnavailable: the database is away; it is kept for the next time.
+        """
+        await self.keys.note_uses()
+        await self._repeats.write_late()
 
 
 class _Path:

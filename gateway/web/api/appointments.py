@@ -33,7 +33,8 @@ class AppointmentTold(Told):
     notes: str | None
     conversation_id: Annotated[int | None, Field(description="The conversation's number, its `id`.")]
     conversation: Annotated[str | None, Field(description="The conversation's public id, as paths name it.")] = None
-    contact_id: int | None
+    contact_id: Annotated[int | None, Field(description="The contact's number.")]
+    contact: Annotated[str | None, Field(description="The contact's public id, as paths name it.")] = None
     created_at: Moment
     updated_at: Moment | None
     revision: Annotated[int, Field(description="How often it was moved or cancelled.")]
@@ -50,7 +51,9 @@ class AppointmentsQuery(ListQuery):
 
 def told_of(shown: Shown[Appointment]) -> AppointmentTold:
     """Return an appointment as it is told."""
-    return AppointmentTold.model_validate(shown.row).model_copy(update={"conversation": shown.conversation})
+    return AppointmentTold.model_validate(shown.row).model_copy(
+        update={"conversation": shown.conversation, "contact": shown.contact}
+    )
 
 
 async def list_appointments(desk: Desk, asked: Asked) -> Items[AppointmentTold]:

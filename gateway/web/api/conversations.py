@@ -23,7 +23,8 @@ class ConversationTold(Told):
     conversation_id: str
     channel: Annotated[str, Field(description="The kind of channel, as the customer sees it.")]
     channel_name: Annotated[str | None, Field(description="The channel's key in config.yaml; null for a caller's own.")]
-    contact_id: int | None
+    contact_id: Annotated[int | None, Field(description="The contact's number.")]
+    contact: Annotated[str | None, Field(description="The contact's public id, as paths name it.")] = None
     lead_id: int | None
     customer_id: int | None
     user_id: str | None
@@ -72,7 +73,8 @@ class ConversationsQuery(ListQuery):
 def shown(known: KnownConversation) -> ConversationTold:
     """Return a conversation as it is told."""
     told = ConversationTold.model_validate(known.row)
-    return told.model_copy(update={"blocked_at": known.blocked_at, "opted_out_at": known.opted_out_at})
+    about = {"contact": known.contact, "blocked_at": known.blocked_at, "opted_out_at": known.opted_out_at}
+    return told.model_copy(update=about)
 
 
 async def look_up(desk: Desk, conversation_id: str) -> ConversationTold:

@@ -28,7 +28,7 @@ _FRAME = (
 _MODEL = re.compile(r"#/components/schemas/(\w+)")
 BEFORE = """\
 <p>The commands below run in a shell that knows where this server is, and a key:</p>
-<pre>export FRONTDESK=https://chat.example.com KEY=… CONVERSATION=…</pre>
+<pre>export FRONTDESK=https://chat.example.com KEY=… CONVERSATION=… CONTACT=…</pre>
 <p>The same for programs: <a href="/api/openapi.json">/api/openapi.json</a> (OpenAPI 3.1).</p>"""
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
 import re
 from collections import OrderedDict
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from aiohttp import hdrs
 from pydantic import SecretStr
@@ -22,7 +21,6 @@ from gateway.web.api.route import Holder, Scope
 FAILURES = 100
 """So many wrong keys may come from one address at once, then ``FAILURES_PER_S``."""
 FAILURES_PER_S = 1.0
-NOTE_EVERY = timedelta(minutes=1)
 MAX_KNOWN = 10_000
 CHALLENGE = {str(hdrs.WWW_AUTHENTICATE): 'Bearer realm="frontdesk"'}
 _BEARER = re.compile(
@@ -78,7 +76,7 @@ class Keys:
             return None
         self._remember(digest)
         self._uses[row.id] = self._clock()
-        return Holder(f"key:{row.id}", row.name, Scope(row.scope), row.id)
+        return Holder(f"key:{row.id}", row.name, Scope(row.scope))
 
     def _remember(self, digest: bytes) -> None:
         self._known[digest] = None
@@ -104,12 +102,6 @@ class Keys:
         except StorageUnavailable:
             self._uses = {**uses, **self._uses}
             raise
-
-    async def note_uses_forever(self) -> None:
-        """Write down once a minute, off every request's way, which keys were used."""
-        while True:
-            await asyncio.sleep(NOTE_EVERY.total_seconds())
-            await self.note_uses()
 
 
 def _digest(key: str) -> bytes:

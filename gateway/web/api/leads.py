@@ -27,7 +27,8 @@ class LeadTold(Told):
     status: str
     conversation_id: Annotated[int | None, Field(description="The conversation's number, its `id`.")]
     conversation: Annotated[str | None, Field(description="The conversation's public id, as paths name it.")] = None
-    contact_id: int | None
+    contact_id: Annotated[int | None, Field(description="The contact's number.")]
+    contact: Annotated[str | None, Field(description="The contact's public id, as paths name it.")] = None
     created_at: Moment
     updated_at: Moment | None
 
@@ -41,7 +42,9 @@ class LeadsQuery(ListQuery):
 
 def told_of(shown: Shown[Lead]) -> LeadTold:
     """Return a lead as it is told."""
-    return LeadTold.model_validate(shown.row).model_copy(update={"conversation": shown.conversation})
+    return LeadTold.model_validate(shown.row).model_copy(
+        update={"conversation": shown.conversation, "contact": shown.contact}
+    )
 
 
 async def list_leads(desk: Desk, asked: Asked) -> Items[LeadTold]:

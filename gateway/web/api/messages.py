@@ -73,6 +73,7 @@ class Beginning(Given):
     channel: Annotated[Words, Field(min_length=1, description="The channel's name: its key in config.yaml.")]
     recipient: Annotated[Words, Field(min_length=1, max_length=512, pattern=r"\S", description="Their address there.")]
     content: Text = ""
+    subject: Annotated[Title | None, Field(description="What it is about, where it is a mail.")] = None
     attachment_urls: FileUrls = ()
     choices: Annotated[tuple[ChoiceGiven, ...], Field(max_length=MAX_BUTTONS)] = ()
     links: Annotated[tuple[LinkGiven, ...], Field(max_length=MAX_BUTTONS)] = ()
@@ -99,6 +100,7 @@ class Beginning(Given):
             ),
             location=_made(Location, self.location),
             template=_made(Template, self.template),
+            subject=self.subject,
         )
 
 
@@ -125,13 +127,13 @@ async def begin(desk: Desk, asked: Asked) -> SaidTold:
     except CannotShow as error:
         raise Problem("cannot-show", str(error)) from None
     composed = await desk.storage.run(Compose(channel.name, channel.kind, recipient, answer, desk.clock()))
-    if composed.refused is not None or composed.conversation_id is None:
+    if composed.conversation_id is None or composed.sequence_number is None:
         raise Problem(
             "opted-out", f"this customer wants no messages on {channel.name}; only their own START there lifts that"
         )
     desk.bus.publish("outbox", {})
     conversation = await row_of(desk, composed.conversation_id)
-    return said_told(conversation, *await desk.storage.pages.said(conversation.id or 0, composed.delivery_ids))
+    return said_told(conversation, *await desk.storage.pages.said(conversation.id or 0, composed.sequence_number))
 
 
 def _channel(desk: Desk, name: str) -> Channel:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gateway.hooks import WEBHOOKS, Payload
+from gateway.hooks import WEBHOOKS, Payload, WebhookTest
 from gateway.web.api.operations import Schemas, operation
 from gateway.web.api.route import Route
 
 VERSION = "1.0.0"
+TOLD: Mapping[str, type[Payload]] = {**WEBHOOKS, "webhook.test": WebhookTest}
+"""Everything that an address may be posted."""
 SIGNED = {
     "webhook-id": "The same in every attempt.",
     "webhook-timestamp": "When this attempt was made, in seconds since 1970.",
@@ -37,7 +39,7 @@ def document(table: Sequence[Route]) -> dict[str, Any]:
         "servers": [{"url": "/"}],
         "security": [{"key": []}],
         "paths": paths,
-        "webhooks": {name: {"post": _webhook(name, model, schemas)} for name, model in WEBHOOKS.items()},
+        "webhooks": {name: {"post": _webhook(name, model, schemas)} for name, model in TOLD.items()},
         "components": {
             "schemas": {**schemas.definitions, "Problem": PROBLEM},
             "securitySchemes": {
@@ -76,7 +78,7 @@ PROBLEM = {
 
 def _schemas(table: Sequence[Route]) -> Schemas:
     given = [route.body for route in table if route.body is not None]
-    told = [*(route.told for route in table), *WEBHOOKS.values()]
+    told = [*(route.told for route in table), *TOLD.values()]
     return Schemas(dict.fromkeys(given), dict.fromkeys(told))
 
 

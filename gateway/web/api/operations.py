@@ -19,18 +19,25 @@ from gateway.web.api.route import Route
 from gateway.web.api.streams import EVENTS
 
 REFERENCE = "#/components/schemas/{model}"
-EVERYWHERE = ("unauthorized", "forbidden", "not-found", "rate-limited", "failed", "unavailable", "method-not-allowed")
-WITH_INPUT = ("invalid",)
+EVERYWHERE = (
+    "unauthorized",
+    "forbidden",
+    "not-found",
+    "method-not-allowed",
+    "invalid",
+    "rate-limited",
+    "failed",
+    "unavailable",
+)
 WITH_BODY = ("malformed", "timeout", "too-large", "unsupported-media-type")
 WITH_KEY = ("still-running", "outcome-unknown", "answer-erased", "repeated-differently")
 
 
 def problem_names(route: Route) -> tuple[str, ...]:
     """Return every problem that a path can answer with."""
-    given = WITH_INPUT if route.query or route.body or route.method == "POST" else ()
     body = WITH_BODY if route.body else ()
     key = WITH_KEY if route.method == "POST" else ()
-    return (*EVERYWHERE, *given, *body, *key, *route.problems)
+    return (*EVERYWHERE, *body, *key, *route.problems)
 
 
 class Schemas:
@@ -71,12 +78,12 @@ def operation(route: Route, schemas: Schemas) -> dict[str, Any]:
 
 
 def _name(route: Route) -> str:
-    path = route.path.replace("conversations/{conversation_id}", "conversation")
+    path = re.sub(r"s/\{\w+\}", "", route.path)
     return f"{route.method.lower()}{path.replace('/', '_')}"
 
 
 def _samples(route: Route) -> list[dict[str, str]]:
-    """Write the examples as commands of a shell in which $FRONTDESK is our address and $KEY a key."""
+    """Write the examples as commands of a shell in which $FRONTDESK is our address, $KEY a key, and so on."""
     return [
         {"lang": "shell", "label": name, "source": _curl(route, example)}
         for name, example in (route.examples or {"as it is": {}}).items()
@@ -84,7 +91,7 @@ def _samples(route: Route) -> list[dict[str, str]]:
 
 
 def _curl(route: Route, example: Mapping[str, Any]) -> str:
-    path = route.full_path.replace("{conversation_id}", "$CONVERSATION")
+    path = re.sub(r"\{(\w+)_id\}", lambda found: f"${found[1].upper()}", route.full_path)
     query = f"?{urlencode(example)}" if route.query is not None and example else ""
     lines = [f'curl -X {route.method} "$FRONTDESK{path}{query}"', '-H "Authorization: Bearer $KEY"']
     if route.body is not None:
@@ -97,11 +104,17 @@ def _word(name: str) -> str:
 
 
 def _path_parameters(route: Route) -> list[dict[str, Any]]:
-    if not route.has_id:
-        return []
-    description = "The conversation's public id, percent-encoded where it has to be."
     schema = {"type": "string", "minLength": 1}
-    return [{"name": "conversation_id", "in": "path", "required": True, "description": description, "schema": schema}]
+    return [
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "description": f"The {name.removesuffix('_id')}'s public id, percent-encoded where it has to be.",
+            "schema": schema,
+        }
+        for name in route.ids
+    ]
 
 
 def _query_parameters(route: Route) -> list[dict[str, Any]]:

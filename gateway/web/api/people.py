@@ -79,9 +79,7 @@ async def resume(desk: Desk, asked: Asked) -> ConversationTold:
 async def close(desk: Desk, asked: Asked) -> ConversationTold:
     """End it, and rate it where a rating came with it."""
     closing: Closing = asked.body or Closing()
-    await of_people(desk.service.people.close(asked.conversation_id))
-    if closing.rating is not None:
-        await desk.storage.run(Rate(asked.conversation_id, closing.rating, closing.comment, desk.clock()))
+    await of_people(desk.service.people.close(asked.conversation_id, closing.rating, closing.comment))
     return await look_up(desk, asked.conversation_id)
 
 

@@ -91,8 +91,8 @@ KINDS: Mapping[str, Kind] = {
     "outcome-unknown": Kind(
         409,
         "What became of the first request is not known",
-        "The first request with this Idempotency-Key was cut off before its answer was kept: it may have been done or "
-        "not. Look before you do it again, then use a new key.",
+        "The first request with this Idempotency-Key was cut off, by a database that went away or a server that ended, "
+        "before its answer was kept: it may have been done or not. Look before you do it again, then use a new key.",
     ),
     "answer-erased": Kind(
         409,
@@ -129,11 +129,19 @@ KINDS: Mapping[str, Kind] = {
         "Something went wrong here",
         "It is in the log of this server. Whether the request was done is not known: look before you repeat it.",
     ),
+    "not-erased": Kind(
+        503,
+        "The person is not erased yet",
+        "Webhooks of theirs wait in a spool until they are brought into the database, and nothing is erased before; or "
+        "it takes longer than a minute. Ask again after the seconds in Retry-After: what is left is found again, and "
+        "404 says that nothing is.",
+    ),
     "unavailable": Kind(
         503,
         "The database does not answer",
         "Ask again after the seconds in Retry-After. Something that was to be changed may have been changed: look "
-        "before you repeat it, or send an Idempotency-Key with every POST and repeat it with the same one.",
+        "before you repeat it, or send an Idempotency-Key with every POST and repeat it with the same one: where "
+        "nothing was done it is done then, and where that is not known the answer is 409 outcome-unknown.",
     ),
 }
 
@@ -193,6 +201,11 @@ def not_found(what: str) -> Problem:
 def invalid(at: str, problem: str) -> Problem:
     """Say what one place of the request does not hold."""
     return Problem("invalid", f"{at}: {problem}", errors=[(at, problem)])
+
+
+def outcome_unknown() -> Problem:
+    """Say that the first request may have been done or not."""
+    return Problem("outcome-unknown", "the first request was cut off; look whether it was done, use a new key")
 
 
 def unavailable() -> Problem:

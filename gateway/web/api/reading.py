@@ -75,8 +75,9 @@ def read_path(request: web.Request) -> Mapping[str, str]:
     Raises:
         Problem: no id of ours looks like that.
     """
-    if not all(map(is_storable, request.match_info.values())):
-        raise not_found("conversation")
+    for name, id_ in request.match_info.items():
+        if not is_storable(id_):
+            raise not_found(name.removesuffix("_id"))
     return dict(request.match_info)
 
 

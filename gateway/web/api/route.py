@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -19,6 +20,7 @@ from gateway.roster import Roster
 from gateway.storage import Storage
 
 BASE = "/api/v1"
+_ID = re.compile(r"\{(\w+)\}")
 
 
 class Scope(StrEnum):
@@ -42,8 +44,6 @@ class Holder:
     """Tells keys apart; never the key."""
     name: str
     scope: Scope
-    key_id: int | None = None
-    """The row of a key that was made here; None for one of the configuration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,11 @@ class Asked:
     def conversation_id(self) -> str:
         """The conversation that the path names."""
         return self.path["conversation_id"]
+
+    @property
+    def contact_id(self) -> str:
+        """The contact that the path names."""
+        return self.path["contact_id"]
 
 
 Answer = Callable[[Desk, Asked], Awaitable[BaseModel]]
@@ -112,6 +117,6 @@ class Route:
         return BASE + self.path
 
     @property
-    def has_id(self) -> bool:
-        """Whether it names a conversation."""
-        return "{conversation_id}" in self.path
+    def ids(self) -> tuple[str, ...]:
+        """The names of the ids in the path, such as ``conversation_id``."""
+        return tuple(_ID.findall(self.path))

@@ -11,7 +11,7 @@ from gateway.web.api import (
     leads,
     messages,
     people,
-    persons,
+    personal_data,
     transcripts,
 )
 from gateway.web.api.route import Route
@@ -22,7 +22,7 @@ TABLE: tuple[Route, ...] = (
     *conversations.ROUTES,
     *transcripts.ROUTES,
     *people.ROUTES,
-    *persons.ROUTES,
+    *personal_data.ROUTES,
     *leads.ROUTES,
     *appointments.ROUTES,
     *availability.ROUTES,

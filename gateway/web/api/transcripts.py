@@ -96,10 +96,10 @@ async def reply(desk: Desk, asked: Asked) -> SaidTold:
     author = given.author or (row.mode == "human" and row.assigned_to) or asked.holder.name
     said = desk.service.people.reply(row.conversation_id, author, given.content, given.attachment_urls)
     try:
-        conversation, delivery_ids = await of_people(said)
+        conversation, sequence_number = await of_people(said)
     except CannotShow as error:
         raise Problem("cannot-show", str(error)) from None
-    return said_told(conversation, *await desk.storage.pages.said(conversation.id or 0, delivery_ids))
+    return said_told(conversation, *await desk.storage.pages.said(conversation.id or 0, sequence_number))
 
 
 def said_told(conversation: Conversation, message: Message, deliveries: Sequence[Delivery]) -> SaidTold:
