@@ -92,6 +92,15 @@ class SendGridInbound(_Login):
     public_key: Text | None = None
     """The security policy's public key, base64 of its DER form."""
 
+    @field_validator("public_key")
+    @classmethod
+    def _be_a_key(cls, value: str | None) -> str | None:
+        if value is not None:
+            from channels.email.transports.keys import read_public_key  # cryptography, where it is needed only
+
+            read_public_key(value)
+        return value
+
     @model_validator(mode="after")
     def _be_guarded(self) -> Self:
         if self.public_key is None and self.username is None:
@@ -122,6 +131,11 @@ class SesInbound(_Section):
     topic_arns: Annotated[tuple[TopicArn, ...], Field(min_length=1)]
     api_base: str | None = None
     """Where SNS's certificates and confirmations are, in place of Amazon's own hosts."""
+
+    @field_validator("api_base")
+    @classmethod
+    def _be_an_origin(cls, value: str | None) -> str | None:
+        return None if value is None else an_origin(value)
 
 
 class RawInbound(_Section):
@@ -188,6 +202,13 @@ class DkimSettings(_Section):
     private_key: Secret
     """PEM of an RSA or base64 of an Ed25519 key."""
 
+    @model_validator(mode="after")
+    def _have_a_key(self) -> Self:
+        from channels.email.dkim import key_of  # the cryptography behind it, which few need
+
+        key_of(self)
+        return self
+
 
 class TrustSettings(_Section):
     """Whom we believe about a sender."""
@@ -249,11 +270,11 @@ class EmailSettings(_Section):
         found = sorted(_secrets_in((self.inbound, self.imap, self.smtp)))
         return hashlib.sha256("\0".join((self.address, *found)).encode()).digest()
 
-    @model_validator(mode="after")
-    def _have_something_secret(self) -> Self:
-        if self.token_secret is None and not any(_secrets_in((self.inbound, self.imap, self.smtp))):
-            raise ValueError("needs token_secret, because nothing else here is secret; make one: openssl rand -hex 24")
-        return self
+    def with_secret(self, secret: str) -> EmailSettings:
+        """Return the same with a secret to sign with, where nothing in the section is one."""
+        if self.token_secret is not None or _secrets_in((self.inbound, self.imap, self.smtp)):
+            return self
+        return self.model_copy(update={"token_secret": SecretStr(secret)})
 
 
 def _secrets_in(sections: tuple[BaseModel | None, ...]) -> list[str]:
