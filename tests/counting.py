@@ -42,6 +42,13 @@ async def until_settled(storage: Storage, customers: int, timeout_s: float) -> N
             await asyncio.sleep(0.2)
 
 
+async def until_stored(storage: Storage, messages: int, timeout_s: float) -> None:
+    """Wait until customers' messages are there that nobody waits for a receipt of: those of a mailbox."""
+    async with asyncio.timeout(timeout_s):
+        while sum(c.user_messages for c in await storage.conversations(limit=1000)) < messages:
+            await asyncio.sleep(0.2)
+
+
 def failed_turns(log: Path) -> Counter[str]:
     """Count in a process's log, by conversation, the turns that the model failed or that were given up."""
     told = (line for line in log.read_text(encoding="utf-8").splitlines() if line.startswith("{"))

@@ -1,7 +1,7 @@
 """A real `frontdesk serve` is killed at random moments under load, and restarted: nothing lost, repeated or mixed up.
 
-Twilio and the model fail in every way they know meanwhile: duplicates, dropped connections before and after accepting,
-429, 500, 503, lost and reordered reports.
+Twilio, the mail server and the model fail in every way they know meanwhile: duplicates, dropped connections before and
+after accepting, 421, 429, 500, 503, lost and reordered reports.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import Process
+from collections import Counter
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,16 +21,21 @@ import pytest
 
 from gateway.storage import Storage
 from tests.conftest import make_database
-from tests.counting import NO_FAULTS, count_faults, failed_turns, until_settled
+from tests.counting import NO_FAULTS, count_faults, failed_turns, until_settled, until_stored
 from tests.gateways import write_config
+from tests.mail_lines import MailWays, count_mail_faults, fail_by_mail, mail_ways, mend_mail
 from tests.world import World, world
 
 CUSTOMERS = 24
 MESSAGES = 12
+MAIL_CUSTOMERS = 9
+MAILS = 5  # as many as an address gets answers of the bot for in ten minutes
 KILLS = 6
 PROMISED_END_S = 30.0
 PREFIXES = ("+1555013", "700000000000", "+1555016")
 """How the addresses of customers begin: by SMS, on Messenger, on WhatsApp."""
+WRITERS = [f"customer{n:04d}@example.org" for n in range(MAIL_CUSTOMERS)]
+"""The addresses of those who write e-mail."""
 
 
 def free_port() -> int:
@@ -111,6 +117,8 @@ def fail_in_every_way(around: World, seed: int) -> None:
 
 def channel_of(customer: str) -> str:
     """Return the channel that a customer writes on."""
+    if "@" in customer:
+        return "support"
     names = dict(zip(PREFIXES, ("sms", "messenger", "whatsapp"), strict=True))
     return next((name for prefix, name in names.items() if customer.startswith(prefix)), "sms")
 
@@ -119,16 +127,22 @@ async def post_once(around: World, line: Any, customer: str, n: int) -> int:
     """Post a customer's nth message; again it is the same one."""
     if line is around.twilio:
         return int(await line.text(customer, f"{n}", sid=f"SM{customer[-4:]}{n:028d}"))
-    return int(await line.text(customer, f"{n}", f"id.{customer}.{n}"))
+    return int(await line.text(customer, f"{n}", message_id(customer, n) if "@" in customer else f"id.{customer}.{n}"))
+
+
+def message_id(customer: str, n: int) -> str:
+    """Return the Message-ID of somebody's nth mail."""
+    return f"<{n}.{customer}>"
 
 
 async def write_all(around: World, customer: str, chance: random.Random) -> None:
     """Write one message after the other, each until it is acknowledged, as a platform that retries does."""
     line = around.line(channel_of(customer))
-    for n in range(MESSAGES):
+    count = MAILS if "@" in customer else MESSAGES
+    for n in range(count):
         while await post_once(around, line, customer, n) != 200:
             await asyncio.sleep(0.05)
-        await asyncio.sleep(chance.uniform(0.0, 0.6))
+        await asyncio.sleep(chance.uniform(0.0, 0.6 * MESSAGES / count))
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
@@ -142,13 +156,21 @@ async def test_killed_under_load(kind: str, tmp_path: Path, request: pytest.Fixt
         else await make_database(request.getfixturevalue("postgres_url"))
     )
     port = free_port()
-    async with world() as around, Storage(database) as storage:
+    async with world() as around, mail_ways(free_port(), seed) as ways, Storage(database) as storage:
         await storage.migrate()
         fail_in_every_way(around, seed)
+        fail_by_mail(ways, seed + 7)
         around.open_door(port)
-        config = write_config(tmp_path, database, port=port, confirm_wait_s=2, **around.every_channel())
-        customers = [prefix + f"{n:04d}" for prefix in PREFIXES for n in range(CUSTOMERS // len(PREFIXES))]
+        ways.open_door(port)
+        around.more_lines["support"] = ways.line
+        settings = around.every_channel()
+        settings["more_channels"] += f"\n{ways.section()}"
+        config = write_config(tmp_path, database, port=port, confirm_wait_s=2, **settings)
+        customers = [prefix + f"{n:04d}" for prefix in PREFIXES for n in range(CUSTOMERS // len(PREFIXES))] + WRITERS
+        counts = [MESSAGES] * CUSTOMERS + [MAILS] * MAIL_CUSTOMERS
         async with Served(config, port) as served:
+            async with asyncio.timeout(20):  # what lies in a mailbox before it is read first is nobody's new mail
+                await ways.imap.until(lambda server: server.listeners > 0)
             writers = [asyncio.create_task(write_all(around, c, random.Random(c))) for c in customers]
             for _ in range(KILLS if kind == "sqlite" else 3):
                 await asyncio.sleep(chance.uniform(0.3, 1.5))
@@ -158,15 +180,25 @@ async def test_killed_under_load(kind: str, tmp_path: Path, request: pytest.Fixt
             meta, twilio = around.meta, around.twilio
             for script in (twilio.faults, twilio.callbacks, around.openai.faults, meta.faults, meta.callbacks):
                 script.rates = {}
+            mend_mail(ways)
+            await until_stored(storage, sum(counts), 60)
             # On PostgreSQL nobody takes a dead process's leases away: they run out after 30 s, calls after 60 s.
-            await until_settled(storage, CUSTOMERS, 60 if kind == "sqlite" else 200)
+            await until_settled(storage, len(counts), 60 if kind == "sqlite" else 200)
             await twilio.settle()
             await meta.settle()
-            faults = await count_faults(around, storage, [MESSAGES] * CUSTOMERS, failed_turns(served.log_path))
+            faults = await count_faults(around, storage, counts, failed_turns(served.log_path))
+            mail_faults = count_all_mail_faults(ways)
             status = await served.end(signal.SIGTERM)
 
     assert faults == NO_FAULTS
+    assert not +mail_faults
     assert status == 0
+
+
+def count_all_mail_faults(ways: MailWays) -> Counter[str]:
+    """Count what is wrong with mails beside what is counted for every channel."""
+    written = {customer: [message_id(customer, n) for n in range(MAILS)] for customer in WRITERS}
+    return sum((count_mail_faults(ways, customer, ids) for customer, ids in written.items()), Counter())
 
 
 async def test_terminated_under_load(tmp_path: Path) -> None:

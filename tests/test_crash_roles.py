@@ -14,9 +14,10 @@ from typing import Any
 
 from gateway.storage import Storage
 from tests.conftest import make_database
-from tests.counting import NO_FAULTS, count_faults, until_settled
+from tests.counting import NO_FAULTS, count_faults, until_settled, until_stored
 from tests.gateways import caller, sms_form, write_config
-from tests.test_crash import Served, free_port
+from tests.mail_lines import MailWays, mail_ways
+from tests.test_crash import MAILS, WRITERS, Served, count_all_mail_faults, free_port, message_id
 from tests.test_database_away import Server, server
 from tests.world import World, world
 
@@ -67,34 +68,57 @@ async def write_all(around: World, customer: str) -> None:
         await asyncio.sleep(chance.uniform(0.0, 0.6))
 
 
+async def write_mails(ways: MailWays, customer: str) -> None:
+    """Write one mail after the other, too."""
+    chance = random.Random(customer)
+    for n in range(MAILS):
+        while await ways.line.text(customer, f"{n}", message_id(customer, n)) != 200:
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(chance.uniform(0.0, 0.6))
+
+
 async def test_killed_in_every_role(postgres_url: str, tmp_path: Path) -> None:
-    """One door and two workers, each killed in its turn: 0 lost, unanswered, answered twice, out of order."""
+    """One door and two workers, each killed in its turn: 0 lost, unanswered, answered twice, out of order.
+
+    The door is posted mail and has the port for it; whichever worker lives reads the mailbox.
+    """
     database = await make_database(postgres_url)
-    async with world() as around, Storage(database) as storage:
+    async with world() as around, mail_ways(free_port(), 7) as ways, Storage(database) as storage:
         await storage.migrate()
         around.openai.faults.latency_s = 0.3
         around.twilio.inbound.rates = {"twice": 0.15}
-        settings = {"confirm_wait_s": 2, **around.addresses}
+        around.more_lines["support"] = ways.line
+        settings = {"confirm_wait_s": 2, **around.addresses, "more_channels": ways.section()}
         roles = {"door": "web", "one": "worker", "other": "worker"}
         processes = [InRole(tmp_path, role, name, database, **settings) for name, role in roles.items()]
         around.open_door(processes[0].port)
+        ways.open_door(processes[0].port)
         for process in processes:
             await process.start()
+        async with asyncio.timeout(20):  # what lies in a mailbox before it is read first is nobody's new mail
+            await ways.imap.until(lambda server: server.listeners > 0)
         customers = [f"+1555015{n:04d}" for n in range(CUSTOMERS)]
+        counts = [MESSAGES] * CUSTOMERS + [MAILS] * len(WRITERS)
         writers = [asyncio.create_task(write_all(around, customer)) for customer in customers]
+        writers += [asyncio.create_task(write_mails(ways, customer)) for customer in WRITERS]
         for process in processes:
             await asyncio.sleep(0.5)
             assert await process.end(signal.SIGKILL) == -signal.SIGKILL
             await process.start()
         await asyncio.gather(*writers)
-        await until_settled(storage, CUSTOMERS, 200)  # a dead worker's leases run out: turns after 30 s, calls after 60
+        await until_stored(storage, sum(counts), 200)  # who read the mailbox may be dead: another does after a minute
+        await until_settled(
+            storage, len(counts), 200
+        )  # a dead worker's leases run out: turns after 30 s, calls after 60
         await around.twilio.settle()
-        faults = await count_faults(around, storage, [MESSAGES] * CUSTOMERS)
+        faults = await count_faults(around, storage, counts)
+        mail_faults = count_all_mail_faults(ways)
         statuses = await asyncio.gather(*(process.end(signal.SIGTERM) for process in processes))
         for process in processes:
             process.log.close()
 
     assert faults == NO_FAULTS
+    assert not +mail_faults
     assert statuses == [0, 0, 0]
 
 

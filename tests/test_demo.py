@@ -16,6 +16,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -26,12 +27,13 @@ from gateway.lock import OwnerLock
 from gateway.printable import printable
 from gateway.sandbox.control import Control
 from gateway.sandbox.customer import DemoRefused, Heard
-from gateway.sandbox.demo import BUSINESS, DATABASE, HOST, free_port
+from gateway.sandbox.demo import free_port
 from gateway.sandbox.leftovers import sweep
+from gateway.sandbox.platforms import BUSINESS, DATABASE, HOST
 from gateway.sandbox.terminal import BACK_BELOW, ROOM_ABOVE, above, converse, recite
 from gateway.sandbox.twilio import TwilioStandIn
 from gateway.sandbox.twilio_account import STOPPED
-from gateway.sandbox.walk import Walk
+from gateway.sandbox.walk import BY_SMS, Walk
 from gateway.sandbox.whereabouts import announced, find
 from tests.frontdesk import DEADLINE_S, Running, environment, frontdesk, running
 
@@ -54,17 +56,22 @@ def demo(home: Path) -> Iterator[Running]:
         yield command
 
 
-def test_the_walk_is_told_step_by_step(demo):
-    """Three messages, each from its webhook to its delivery, with milliseconds that never go back."""
-    walks = re.split(r"\n\S+ texts: ", demo.printed)[1:]
+BY_SMS_STEPS = ["webhook", "stored", "turn", "Twilio", "status"]
+BY_EMAIL_STEPS = ["webhook", "MIME", "turn", "SMTP"]
 
-    assert len(walks) == 3
-    for walk in walks:
+
+def test_the_walk_is_told_step_by_step(demo):
+    """Three messages and two mails, each from its webhook to its delivery, with milliseconds that never go back."""
+    walks = re.split(r"\n\S+ (?:texts|mails): ", demo.printed)[1:]
+
+    assert len(walks) == 5
+    for number, walk in enumerate(walks):
         steps = re.findall(r"^ +(\d+) ms  (\w+)", walk, re.MULTILINE)
-        assert [word for _, word in steps] == ["webhook", "stored", "turn", "Twilio", "status"]
+        assert [word for _, word in steps] == (BY_SMS_STEPS if number < 3 else BY_EMAIL_STEPS)
         assert [int(ms) for ms, _ in steps] == sorted(int(ms) for ms, _ in steps)
         assert f"\n{NAME} replies: " in walk
     assert "On Saturday we are open 09:00-12:00." in walks[1]
+    assert "stored as message 3 of its conversation" in walks[4]
 
 
 def test_the_last_lines_say_what_to_look_at(demo, home):
@@ -104,6 +111,34 @@ def test_chat_talks_to_the_demo(demo, home):
         "you> thanks",
         f"{NAME}: You are welcome.",
     ]
+
+
+def test_chat_by_mail_shows_subjects_and_files(demo, home):
+    """The subject stands before the first mail of a thread only, no quote is shown, and an invitation is named."""
+    soon = [datetime.now(UTC).date() + timedelta(days=days) for days in range(3, 8)]
+    day = next(day for day in soon if day.isoweekday() <= 5)
+    said = f"Which services do you offer?\nBook an inspection on {day} at 10:00. My number is +15550100126.\n"
+    ended = frontdesk("chat", "--channel", "email", cwd=home, stdin=said, TMPDIR=str(home))
+    lines = ended.stdout.splitlines()
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert lines[1] == (
+        f"{NAME}: [Re: Which services do you offer?] We offer Inspection (60 minutes), Repair (120 minutes)."
+    )
+    assert lines[3].startswith(f"{NAME}: ")
+    assert "at 10:00" in lines[3]
+    assert lines[4:] == ["[file invite.ics]"]
+
+
+@pytest.mark.parametrize("sender", ["abc", "help@example.com", "a b@example.org"])
+def test_chat_by_mail_from_what_is_no_customers_address(demo, home, sender):
+    """It is refused before anything is said, the business's own address too."""
+    ended = frontdesk("chat", "--channel", "email", "--from", sender, cwd=home, stdin="Hi\n", TMPDIR=str(home))
+
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == (
+        f"frontdesk: {sender} is no customer's e-mail address; write one such as customer@example.org\n"
+    )
 
 
 def test_chat_does_not_wait_for_what_nobody_says(demo, home):
@@ -147,10 +182,10 @@ async def test_the_back_door_takes_telephone_numbers_only(aiohttp_client):
 
 
 @contextmanager
-def chatting(home: Path, sender: str) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+def chatting(home: Path, sender: str, *more: str) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
     """Sit at a terminal in front of a chat; what is given reads and writes it."""
     keyboard, terminal = pty.openpty()
-    command = [sys.executable, "-m", "gateway", "chat", "--from", sender]
+    command = [sys.executable, "-m", "gateway", "chat", "--from", sender, *more]
     with subprocess.Popen(
         command,
         cwd=home,
@@ -181,6 +216,17 @@ def test_at_a_terminal_replies_appear_as_they_come(demo, home):
     assert f"You are +15550100888, writing to {NAME} by sms." in greeting
     assert f"{ROOM_ABOVE}{NAME}: On Sunday we are closed." in reply.replace("\r\n", "\n")
     assert status == 0
+
+
+def test_at_a_terminal_who_writes_mail_is_told_of_the_limit(demo, home):
+    """Nobody waits for a sixth answer and wonders."""
+    with chatting(home, "reader@example.org", "--channel", "email") as (keyboard, process):
+        greeting = read_until(keyboard, "you> ")
+        os.write(keyboard, b"/quit\n")
+        process.wait(timeout=DEADLINE_S)
+
+    assert f"You are reader@example.org, writing to {NAME} by email." in greeting
+    assert "gets five answers of the bot in ten minutes" in greeting
 
 
 def test_a_reply_leaves_what_is_half_typed(demo, home):
@@ -236,7 +282,10 @@ def test_chat_on_a_channel_that_is_not_there(demo, home):
     """The line names the channels that are."""
     ended = frontdesk("chat", "--channel", "fax", cwd=home, stdin="Hi\n", TMPDIR=str(home))
 
-    assert (ended.returncode, ended.stderr) == (1, "frontdesk: the demo has these channels: sms, messenger, whatsapp\n")
+    assert (ended.returncode, ended.stderr) == (
+        1,
+        "frontdesk: the demo has these channels: sms, messenger, whatsapp, email\n",
+    )
 
 
 def test_a_second_demo_takes_another_port_but_not_the_same_data(demo, home):
@@ -364,18 +413,18 @@ def test_a_demo_that_was_killed_leaves_nothing_to_the_one_after_the_next(tmp_pat
 
 
 def test_what_was_cut_off_is_finished_before_the_walk_goes_on(tmp_path):
-    """After ``kill -9`` the next start says so, answers what was waiting, and tells its own three steps rightly."""
+    """After ``kill -9`` the next start says so, answers what was waiting, and tells its own steps rightly."""
     with running("demo", "--data", "kept", "--port", "0", cwd=tmp_path, TMPDIR=str(tmp_path)) as killed:
         killed.wait_for("only then 200 OK")
         killed.process.kill()
     with running("demo", "--data", "kept", "--port", "0", cwd=tmp_path, TMPDIR=str(tmp_path)) as command:
         command.wait_for("goes on until SIGTERM")
         command.stop()
-    before, *walks = re.split(r"\n\S+ texts: ", command.printed)
+    before, *walks = re.split(r"\n\S+ (?:texts|mails): ", command.printed)
 
     assert "was cut off while it answered" in before
     assert "It is finished" in before
-    assert len(walks) == 3
+    assert len(walks) == 5
     assert "On Saturday we are open 09:00-12:00." in walks[1]
 
 
@@ -471,6 +520,6 @@ async def test_a_page_in_a_browser_reads_nothing_at_the_back_door(back_door, pat
 def test_the_walk_shows_what_is_said_and_does_not_obey_it():
     """What a model answers, or a platform calls a message, is told character by character."""
     told = []
-    Walk(None, None, "sms", "+15550100123", NAME, told.append)._tell_ms(1.0, HOSTILE)
+    Walk(None, None, BY_SMS, "sms", "+15550100123", NAME, told.append)._tell_ms(1.0, HOSTILE)
 
     assert told == ["       1 ms  \ufffd[2Jgone\ufffd"]

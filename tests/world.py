@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp.test_utils import TestServer
@@ -45,10 +45,12 @@ class World:
     platform: str
     graph: str
     model: str
+    more_lines: dict[str, Any] = field(default_factory=dict)
+    """Those of further channels, by their names."""
 
     def line(self, channel_name: str | None) -> Any:
         """Return the customers' side of a channel."""
-        lines = {"messenger": self.meta.messenger, "whatsapp": self.meta.whatsapp}
+        lines = {"messenger": self.meta.messenger, "whatsapp": self.meta.whatsapp, **self.more_lines}
         return lines.get(channel_name or "", self.twilio)
 
     @property

@@ -15,9 +15,11 @@ from gateway.cli.failures import Failed, Misused
 from gateway.cli.given import a_path
 from gateway.printable import printable
 
-CHAT_CUSTOMERS = {"messenger": "7000000000000125"}
+CHAT_CUSTOMERS = {"messenger": "7000000000000125", "email": "customer@example.org"}
 """Whom a terminal is on a channel of the demo; on the others, somebody with a telephone."""
 CHAT_CUSTOMER = "+15550100125"
+CHAT_NOTES = {"email": "An address gets five answers of the bot in ten minutes: two robots could answer each other."}
+"""What is different on a channel."""
 
 DataFolder = Annotated[
     Path | None,
@@ -42,10 +44,11 @@ def add_to(app: typer.Typer) -> None:
 def demo(data: DataFolder = None, port: Port = 8080) -> None:
     """Try it here, without any account or key.
 
-    Shows one SMS conversation on its way, then lets you be the customer.
+    Shows two conversations on their way, by SMS and by e-mail, then lets you be the customer.
     """
     from gateway.cli.running import run_serving
-    from gateway.sandbox.demo import HOST, LOG, free_port, run_demo
+    from gateway.sandbox.demo import LOG, free_port, run_demo
+    from gateway.sandbox.platforms import HOST
     from gateway.sandbox.walk import Stuck
 
     with _folder(data) as folder, _logs_in(folder / LOG):
@@ -62,8 +65,8 @@ def demo(data: DataFolder = None, port: Port = 8080) -> None:
 @contextmanager
 def _folder(kept: Path | None) -> Iterator[Path]:
     if kept is None:
-        from gateway.sandbox.demo import DATABASE
         from gateway.sandbox.leftovers import temporary_folder
+        from gateway.sandbox.platforms import DATABASE
 
         with temporary_folder(DATABASE) as folder:
             yield folder
@@ -112,6 +115,7 @@ async def _chat(url: str, channel: str, sender: str) -> None:
         lines = Lines(sys.stdin.fileno())
         if sys.stdin.isatty():
             _write(printable(f"You are {sender}, writing to {name} by {channel}. /quit ends.\n"))
+            _write(f"{CHAT_NOTES[channel]}\n" if channel in CHAT_NOTES else "")
             await converse(customer, name, lines, _write)
         elif not await recite(customer, name, lines, _write):
             raise Failed("no answer came; see the demo's log")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 from aiohttp import web
@@ -20,7 +20,7 @@ LOOK_EVERY_S = 0.02
 MAX_WAIT_S = 20.0
 # Any page in this machine's browser can post a form here, or come by a name of its own that leads to this machine.
 HERE = re.compile(r"(127\.0\.0\.1|localhost)(:\d{1,5})?", re.IGNORECASE)
-OPEN_STATUSES = ("queued", "sending", "unconfirmed", "sent")  # the stand-ins report the end of all
+OPEN_STATUSES = frozenset({"queued", "sending", "unconfirmed", "sent"})  # the stand-ins report the end of all
 
 
 class Line(Protocol):
@@ -55,9 +55,11 @@ class KnowsAddresses(Protocol):
 class Control:
     """Answers ``/sandbox/…``."""
 
-    def __init__(self, lines: Mapping[str, Line], business_name: str) -> None:
+    def __init__(self, lines: Mapping[str, Line], business_name: str, unreported: Collection[str] = ()) -> None:
         self._lines = lines
         self._business_name = business_name
+        self._unreported = unreported
+        """Those where nobody hears of a message after it was taken."""
         self.storage: Storage | None = None
         """The gateway's database, as soon as that is open."""
 
@@ -111,14 +113,16 @@ class Control:
     async def _waits(self, channel_name: str, address: str) -> bool:
         """Tell whether an answer to this customer is still on its way."""
         assert self.storage is not None
-        rows = await self.storage.conversations(channel=channel_name, limit=1000)
-        row = next((row for row in rows if row.address == address), None)
-        if row is None:
-            return False
-        if row.due_at is not None or row.input_sequence is not None:  # a turn is due, or has begun
-            return True
-        deliveries = await self.storage.deliveries(conversation_id=row.id)
-        return any(delivery.status in OPEN_STATUSES for delivery in deliveries)
+        open_ = OPEN_STATUSES - {"sent"} if channel_name in self._unreported else OPEN_STATUSES
+        for row in await self.storage.conversations(channel=channel_name, limit=1000):
+            if (row.address or "").lower() != address.lower():
+                continue
+            if row.due_at is not None or row.input_sequence is not None:  # a turn is due, or has begun
+                return True
+            deliveries = await self.storage.deliveries(conversation_id=row.id)
+            if any(delivery.status in open_ for delivery in deliveries):
+                return True
+        return False
 
 
 def _wrong_address(line: Line, address: str) -> str | None:

@@ -1,10 +1,11 @@
-"""One short conversation through the real door, told step by step as it happens."""
+"""Short conversations through the real door, told step by step as they happen."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 
 from gateway.clock import utc_now
@@ -13,7 +14,6 @@ from gateway.sandbox.control import Line
 from gateway.storage import Storage
 from gateway.storage.tables import Conversation, Delivery, Message
 
-SCRIPT = ("Hello!", "When are you open on Saturday?", "Great, thank you!")
 LOOK_EVERY_S = 0.01
 STEP_TIMEOUT_S = 20.0
 FINAL = ("delivered", "read", "failed", "cancelled")
@@ -27,6 +27,37 @@ FINISHED = "It is finished; now the conversation goes on."
 Say = Callable[[str], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What a customer says on a channel, and in which words each step is told."""
+
+    script: tuple[str, ...]
+    writes: str
+    """What the customer does."""
+    stored: str
+    """What is done with the webhook, up to the number of its message."""
+    taken: str
+    """Who has taken the answer, up to its id there."""
+    report: str | None
+    """How its end is heard of; None where nobody tells."""
+
+
+BY_SMS = Story(
+    script=("Hello!", "When are you open on Saturday?", "Great, thank you!"),
+    writes="texts",
+    stored="stored as message",
+    taken="Twilio API: POST /Messages.json accepted as",
+    report="status callback, signed too",
+)
+BY_EMAIL = Story(
+    script=("Do you work on gas boilers?", "Thanks! And when are you open on Sunday?"),
+    writes="mails",
+    stored="MIME read in a process of its own, stored as message",
+    taken="SMTP: accepted, in the customer's thread, as",
+    report=None,
+)
+
+
 class Stuck(Exception):
     """The demo's own conversation did not get through; its log says why."""
 
@@ -34,9 +65,12 @@ class Stuck(Exception):
 class Walk:
     """Plays the customer of one channel and looks into the database for what became of each message."""
 
-    def __init__(self, storage: Storage, line: Line, channel: str, customer: str, business: str, say: Say) -> None:
+    def __init__(
+        self, storage: Storage, line: Line, story: Story, channel: str, customer: str, business: str, say: Say
+    ) -> None:
         self._storage = storage
         self._line = line
+        self._story = story
         self._channel = channel
         self._customer = customer
         self._business = business
@@ -49,7 +83,7 @@ class Walk:
             Stuck: a message was not stored, answered or delivered in time.
         """
         await self._finish_what_was_left()
-        for text in SCRIPT:
+        for text in self._story.script:
             try:
                 async with asyncio.timeout(STEP_TIMEOUT_S):
                     await self._one(text)
@@ -82,22 +116,24 @@ class Walk:
         before = await self._conversation()
         known = 0 if before is None else before.total_messages
         started_at, started = utc_now(), time.monotonic()
-        self._say(f"\n{self._customer} texts: {text}")
+        self._say(f"\n{self._customer} {self._story.writes}: {text}")
         status = await self._line.text(self._customer, text)
         acked_ms = (time.monotonic() - started) * 1000
         if not 200 <= status < 300:
             raise Stuck(f"the webhook was answered with {status}")
         conversation = await self._found()
         message = await self._message(conversation, known, "user")
-        self._tell(started_at, message.timestamp, f"webhook POST /webhooks/{self._channel}: signature verified, parsed")
-        self._tell_ms(acked_ms, f"stored as message {message.sequence_number} of its conversation; only then 200 OK")
+        self._tell(started_at, message.timestamp, f"webhook POST /webhooks/{self._channel}: signature verified")
+        stored = f"{self._story.stored} {message.sequence_number} of its conversation; only then 200 OK"
+        self._tell_ms(acked_ms, stored)
         answer = await self._message(conversation, message.sequence_number, "assistant")
         cost = f"model {answer.model_used}, {answer.tokens_used or 0} tokens, {answer.processing_time_ms or 0} ms"
         self._tell(started_at, answer.timestamp, f"turn: answer stored as message {answer.sequence_number} ({cost})")
         delivery = await self._delivery(conversation, answer, lambda found: found.sent_at is not None)
-        self._tell(started_at, delivery.sent_at, f"Twilio API: POST /Messages.json accepted as {delivery.external_id}")
-        delivery = await self._delivery(conversation, answer, lambda found: found.status in FINAL)
-        self._tell_ms((time.monotonic() - started) * 1000, f"status callback, signed too: {delivery.status}")
+        self._tell(started_at, delivery.sent_at, f"{self._story.taken} {delivery.external_id}")
+        if self._story.report is not None:
+            delivery = await self._delivery(conversation, answer, lambda found: found.status in FINAL)
+            self._tell_ms((time.monotonic() - started) * 1000, f"{self._story.report}: {delivery.status}")
         self._say(f"{self._business} replies: {delivery.content}")
 
     def _tell(self, since: datetime, at: datetime | None, what: str) -> None:
