@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
-from icalendar import Calendar, Event, vDuration, vText
+from icalendar import Calendar, Event, vCalAddress, vDuration, vText
 
 from gateway.printable import without_controls
 from gateway.storage import Appointment
@@ -51,11 +51,12 @@ def calendar_of(appointments: Iterable[Appointment], *, installation: str, name:
     return head + events + _END
 
 
-def invitation_of(appointments: Sequence[Appointment], *, installation: str, organizer: str) -> str:
+def invitation_of(appointments: Sequence[Appointment], *, installation: str, name: str, address: str) -> str:
     """Return what a calendar program takes the customer's appointments from, or off, when it is attached to a mail.
 
-    ``organizer`` is the business's name. They are published and ask for no answer (RFC 5546, section 3.2.1), which a
-    program would send as one more mail; where all of them are cancelled, that is what is told (section 3.2.5).
+    ``name`` and ``address`` are the business's: an organizer has to be named (RFC 5546, section 3.2.1). They are
+    published, which asks for no answer that would come as one more mail; where all of them are cancelled, that is what
+    is told (section 3.2.5).
     """
     calendar = Calendar()
     calendar.add("PRODID", PRODUCT)
@@ -64,7 +65,8 @@ def invitation_of(appointments: Sequence[Appointment], *, installation: str, org
     calendar.add("METHOD", "CANCEL" if is_off else "PUBLISH")
     for appointment in appointments:
         event = _event(appointment, installation)
-        event["SUMMARY"] = _Words(" – ".join(filter(None, (_line(appointment.service), _line(organizer)))))
+        event["SUMMARY"] = _Words(" – ".join(filter(None, (_line(appointment.service), _line(name)))))
+        event.add("ORGANIZER", vCalAddress(f"mailto:{address}"), parameters={"CN": _line(name).replace('"', "'")})
         event.pop("DESCRIPTION", None)  # what the customer has told of themself is nothing to tell them
         calendar.add_component(event)
     return bytes(calendar.to_ical()).decode()

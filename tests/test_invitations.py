@@ -31,7 +31,7 @@ def invitations(mail: TakenMail) -> list[tuple[str, str, Calendar]]:
 
 def told(calendar: Calendar) -> list[dict[str, Any]]:
     """Return what each event says of itself."""
-    names = ("UID", "SEQUENCE", "STATUS", "SUMMARY", "DESCRIPTION")
+    names = ("UID", "SEQUENCE", "STATUS", "SUMMARY", "DESCRIPTION", "ORGANIZER")
     return [
         {name: None if event.get(name) is None else str(event[name]) for name in names}
         | {"starts_at": event.start, "lasts": event.end - event.start}
@@ -76,6 +76,7 @@ async def test_an_appointment_is_booked_moved_and_cancelled_in_the_customers_cal
     assert [event["starts_at"] for event in events] == [TEN, TEN + timedelta(hours=1), TEN + timedelta(hours=1)]
     assert {event["lasts"] for event in events} == {timedelta(hours=1)}
     assert {event["SUMMARY"] for event in events} == {"Inspection – Corner Garage"}
+    assert {event["ORGANIZER"] for event in events} == {"mailto:help@example.com"}
     assert NOTES not in str(events)
 
 

@@ -13,8 +13,8 @@ from sqlmodel import select
 
 from channels.base import Inbound
 from gateway.assistant import robots
-from gateway.assistant.robots import LATELY, MAX_A_DAY, MAX_AN_HOUR, MAX_LATELY, Robots
-from gateway.storage import Claim, ClaimTurns, FinishTurn, Handover, Incoming, Storage
+from gateway.assistant.robots import LATELY, MAX_A_DAY, MAX_AN_HOUR, MAX_LATELY, Robots, Suspicion
+from gateway.storage import Claim, ClaimTurns, FinishTurn, Incoming, Storage
 from gateway.storage.records import Escalation
 from tests.mail_world import CUSTOMER, MailTown, mail_town
 from tests.saying import said
@@ -65,13 +65,14 @@ async def write_in_one_thread(town: MailTown, texts: Sequence[str]) -> list[int]
 
 
 async def test_the_sixth_answer_in_ten_minutes_is_not_given(town: MailTown) -> None:
-    """A person is told, and told once, however much more comes; the customer's words are all there."""
+    """They hear once that a person will answer, and one is told, once, however much more comes."""
     texts = [f"This is question number {n}, of many." for n in range(1, 9)]
     read = await write_in_one_thread(town, texts)
     [conversation] = await town.storage.conversations()
     messages = await town.storage.messages(conversation.id or 0)
 
-    assert read == [1, 2, 3, 4, 5, 5, 5, 5]
+    assert read == [1, 2, 3, 4, 5, 6, 6, 6]
+    assert "re:" not in town.read_by()[-1].text.partition("wrote:")[0]
     assert await escalations(town.storage) == [("ai_confidence_low", "rule:many_answers")]
     assert conversation.mode == "waiting"
     assert [message.content for message in messages if message.role == "user"] == texts
@@ -85,7 +86,7 @@ async def test_it_is_the_address_that_is_counted_and_no_other(town: MailTown) ->
     await town.write("Are you open on Monday?", sender=OTHER)
     await until_answered(town)
 
-    assert (len(town.read_by(CUSTOMER)), len(town.read_by(OTHER))) == (5, 1)
+    assert (len(town.read_by(CUSTOMER)), len(town.read_by(OTHER))) == (6, 1)
     assert await escalations(town.storage) == [("ai_confidence_low", "rule:many_answers")]
 
 
@@ -96,8 +97,8 @@ async def test_the_third_mail_of_the_same_words_is_not_answered(town: MailTown) 
     await town.write(LONG, sender=OTHER)
     await until_answered(town)
 
-    assert read == [1, 2, 2]
-    assert (len(town.read_by(CUSTOMER)), len(town.read_by(OTHER))) == (2, 1)
+    assert read == [1, 2, 3]
+    assert (len(town.read_by(CUSTOMER)), len(town.read_by(OTHER))) == (3, 1)
     assert set(await escalations(town.storage)) == {("ai_confidence_low", "rule:same_words")}
 
 
@@ -114,7 +115,7 @@ async def test_an_emergency_in_such_a_mail_is_an_emergency(town: MailTown) -> No
     read = await write_in_one_thread(town, [*(f"This is question number {n}." for n in range(5)), "I smell gas here!"])
     [(reason, _)] = await escalations(town.storage)
 
-    assert read[-2:] == [5, 5]
+    assert read[-2:] == [5, 6]
     assert reason == "emergency"
 
 
@@ -139,9 +140,9 @@ async def answer(storage: Storage, claim: Claim, at: datetime) -> None:
     await storage.run(FinishTurn(claim.id, claim.fence, at, said("An answer", "in two parts.")))
 
 
-def rule(handover: Handover | None) -> str | None:
+def rule(suspicion: Suspicion | None) -> str | None:
     """Return which rule it was."""
-    return None if handover is None else handover.source.removeprefix("rule:")
+    return None if suspicion is None else suspicion.handover.source.removeprefix("rule:")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from gateway.storage import Claim, Handover, ReadExchange, Storage
@@ -22,6 +23,15 @@ MAX_AN_HOUR = 300
 """Answers of the bot on one channel, as far as this process knows: beyond that something is out of hand."""
 
 
+@dataclass(frozen=True, slots=True)
+class Suspicion:
+    """Why a person looks at a turn, and the bot says no more of its own."""
+
+    handover: Handover
+    is_new: bool
+    """Whether the limit has only just been reached: a person who writes there is told once that somebody will come."""
+
+
 class Robots:
     """Looks whether a turn should say nothing, and let a person look instead."""
 
@@ -29,7 +39,7 @@ class Robots:
         self._storage = storage
         self._answered: dict[str, deque[datetime]] = {}
 
-    async def suspect(self, claim: Claim, now: datetime) -> Handover | None:
+    async def suspect(self, claim: Claim, now: datetime) -> Suspicion | None:
         """Return why the bot does not answer, or None where it may.
 
         Raises:
@@ -41,12 +51,16 @@ class Robots:
         exchange = await self._storage.run(
             ReadExchange(claim.id, newest.sequence_number, now - LATELY, now - timedelta(days=1))
         )
-        if exchange.answers_lately >= MAX_LATELY or exchange.answers_today >= MAX_A_DAY:
-            return _handover("many_answers", "The bot has answered this address so often that it may be a machine's.")
+        lately, today = exchange.answers_lately, exchange.answers_today
+        if lately >= MAX_LATELY or today >= MAX_A_DAY:
+            what = "The bot has answered this address so often that it may be a machine's."
+            return _suspicion("many_answers", what, is_new=lately <= MAX_LATELY and today <= MAX_A_DAY)
         if exchange.repeats >= SAID_BEFORE and len(newest.content) >= LEAST_WORDS:
-            return _handover("same_words", "The same words came from this address again and again today.")
+            what = "The same words came from this address again and again today."
+            return _suspicion("same_words", what, is_new=exchange.repeats == SAID_BEFORE)
         if self._is_out_of_hand(claim.channel_name, now):
-            return _handover("busy_channel", f"The bot has given {MAX_AN_HOUR} answers here within an hour.")
+            what = f"The bot has given {MAX_AN_HOUR} answers here within an hour."
+            return _suspicion("busy_channel", what, is_new=False)
         return None
 
     def _is_out_of_hand(self, channel_name: str, now: datetime) -> bool:
@@ -59,5 +73,5 @@ class Robots:
         return False
 
 
-def _handover(rule: str, summary: str) -> Handover:
-    return Handover("ai_confidence_low", f"rule:{rule}", summary)
+def _suspicion(rule: str, summary: str, *, is_new: bool) -> Suspicion:
+    return Suspicion(Handover("ai_confidence_low", f"rule:{rule}", summary), is_new)

@@ -22,7 +22,7 @@ from gateway.assistant.history import Entry
 from gateway.assistant.loop import Loop
 from gateway.assistant.model import Completion, ModelError, Prompt
 from gateway.assistant.prompt import WAITING_NOTE, booked_note, handover_note, notes, system_prompt
-from gateway.assistant.robots import Robots
+from gateway.assistant.robots import Robots, Suspicion
 from gateway.assistant.safety import Safety
 from gateway.assistant.summary import Summaries, said_as_data
 from gateway.assistant.tools import TurnRun
@@ -139,8 +139,7 @@ class Assistant:
         started = time.monotonic()
         suspicion = await self._robots.suspect(claim, self._clock())
         if suspicion is not None:
-            log.warning("robot_not_answered", reason=suspicion.source)
-            return Reply(None, gravest([hear(texts_of(claim), ()).handover, suspicion]))
+            return self._left_to_people(claim, suspicion)
         told = await self._transcript.tell(claim)
         turn = await self._loop.begin(claim)
         case = Case(claim, Heard(None, None), turn, told)
@@ -197,6 +196,17 @@ class Assistant:
         )
         return Reply(answer, handover, told=case.told)
 
+    def _left_to_people(self, claim: Claim, suspicion: Suspicion) -> Reply:
+        """Say no more of our own to what may be a robot: in words that are new, one would answer for ever."""
+        log.warning("robot_not_answered", reason=suspicion.handover.source)
+        heard = hear(texts_of(claim), ())
+        handover = gravest([heard.handover, suspicion.handover])
+        if not suspicion.is_new or claim.mode != "bot":
+            return Reply(None, handover)
+        now = self._clock()
+        opening = self._schedule.next_opening(now)
+        return Reply(Answer(Content(phrases.handed_over(self._business, heard.language, opening, now))), handover)
+
     async def _invited(self, case: Case, reply: Reply) -> Reply:
         """Attach the appointments that the turn has booked, moved or cancelled, for whoever reads mail."""
         changed = case.turn.changed_appointments
@@ -207,7 +217,8 @@ class Assistant:
         installation = await self._storage.installation_id()
         if not meant or installation is None:
             return reply
-        text = invitation_of(meant, installation=installation, organizer=self._business.name)
+        account = case.claim.account or ""
+        text = invitation_of(meant, installation=installation, name=self._business.name, address=account)
         content = replace(reply.answer.content, calendar=text)
         return replace(reply, answer=replace(reply.answer, content=content))
 

@@ -60,6 +60,8 @@ class Claim:
     channel_name: str | None
     user_name: str | None
     address: str | None
+    account: str | None
+    """Our address that the customer wrote to."""
     total_messages: int
     answered_sequence: int
     input_sequence: int
@@ -131,10 +133,10 @@ _INPUT = """
 """
 
 CLAIMED = """
-    {c.}id, {c.}conversation_id, {c.}channel, {c.}channel_name, {c.}user_name, {c.}address, {c.}total_messages,
-    {c.}answered_sequence, {c.}input_sequence, {c.}fence, {c.}turn_attempts, {c.}fallback_at, {c.}lease_expires_at,
-    {c.}amendments, {c.}contact_id, {c.}lead_id, {c.}user_email, {c.}user_phone, {c.}mode, {c.}converted_to_appointment,
-    {c.}handoff_sequence, {c.}window_start
+    {c.}id, {c.}conversation_id, {c.}channel, {c.}channel_name, {c.}user_name, {c.}address, {c.}account,
+    {c.}total_messages, {c.}answered_sequence, {c.}input_sequence, {c.}fence, {c.}turn_attempts, {c.}fallback_at,
+    {c.}lease_expires_at, {c.}amendments, {c.}contact_id, {c.}lead_id, {c.}user_email, {c.}user_phone, {c.}mode,
+    {c.}converted_to_appointment, {c.}handoff_sequence, {c.}window_start
 """
 
 CLAIM = statement(
@@ -225,6 +227,7 @@ def _claim(row: Mapping[str, Any], messages: Sequence[StoredMessage], *, has_rou
         channel_name=row["channel_name"],
         user_name=row["user_name"],
         address=row["address"],
+        account=row["account"],
         total_messages=row["total_messages"],
         answered_sequence=row["answered_sequence"],
         input_sequence=row["input_sequence"],
