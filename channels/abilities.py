@@ -55,8 +55,14 @@ class ParsesInWorker(Protocol):
 
     parse_in_worker: Callable[[Request], Parsed]
     """The same as ``parse``, as something that can be pickled."""
-    vouch_in_worker: Callable[[Request, Parsed], Parsed] | None
-    """Marks what was parsed by what third parties say about its sender, over the network; None: nobody is asked."""
+    vouch_in_worker: Callable[[Request], Any] | None
+    """Asks third parties about the sender, over the network; None: nobody is asked. Can be pickled, too."""
+
+    def vouched(self, parsed: Parsed, found: Any) -> Parsed:
+        """Return what was parsed, marked by what ``vouch_in_worker`` has found; pure and quick."""
+
+    def needs_vouching(self, parsed: Parsed) -> bool:
+        """Tell whether it makes a difference what third parties say."""
 
 
 @runtime_checkable

@@ -12,6 +12,7 @@ from typing import Literal
 
 import structlog
 
+from channels.abilities import ParsesInWorker
 from gateway.assistant.parts import Parts, fit_database, open_parts
 from gateway.assistant.tools.availability import Diary
 from gateway.away import Away
@@ -54,17 +55,17 @@ MEANWHILE = "webhooks are spooled, turns and deliveries wait; see: frontdesk doc
 class Gateway:
     """One running process."""
 
-    def __init__(self, parts: Parts, spool: Spool, role: Role, clock: Clock) -> None:
+    def __init__(self, parts: Parts, spool: Spool, role: Role, clock: Clock, *, owner: str) -> None:
         config = parts.config
         answers = config.handoff.while_waiting == "answer"
         self.parts = parts
         self.role = role
         self._clock = clock
         bus = parts.bus
-        self._owner = f"serve:{uuid.uuid4()}"
+        self._owner = owner
         self._spool = spool
-        self.readers = Readers()
-        contents = Contents(self.readers, parts.media.store)
+        self.readers, self.vouchers = Readers(), Readers()
+        contents = Contents(self.readers, parts.media.store, self.vouchers)
         self.inbox = Inbox(
             parts.storage, spool, parts.roster, bus, parts.metrics, clock, contents, answer_while_waiting=answers
         )
@@ -112,6 +113,8 @@ class Gateway:
         Raises:
             OSError: the address is taken or not ours.
         """
+        if any(isinstance(channel, ParsesInWorker) for channel in self.parts.roster):
+            await self.readers.warm()
         await self.server.start()
         if self.role != "worker":
             await self.listeners.start()
@@ -136,6 +139,7 @@ class Gateway:
         )
         await end(self._loops)
         await self.readers.close()
+        await self.vouchers.close()
         log.info("stopped")
 
     async def _work(self) -> None:
@@ -167,7 +171,7 @@ class Gateway:
                 await storage.run(OpenChannels(self.parts.roster.names))
                 await self.hooks.open()
                 if storage.is_sqlite:
-                    await storage.run(TakeLeases(self._clock()))
+                    await storage.run(TakeLeases(self._clock(), self._owner))
             except StorageUnavailable:
                 await asyncio.sleep(RESTART_S)
             except SchemaMismatch as error:
@@ -216,12 +220,13 @@ async def open_gateway(config: Config, role: Role = "all", clock: Clock = utc_no
         OSError: the address is taken or not ours.
     """
     async with AsyncExitStack() as stack:
-        parts = await stack.enter_async_context(open_parts(config, clock))
+        owner = f"serve:{uuid.uuid4()}"
+        parts = await stack.enter_async_context(open_parts(config, clock, owner=owner))
         await _own_database(parts, clock, stack)
         spool = Spool(config.data.dir / "spool", config.data.spool_max_mb * 1024 * 1024)
         await spool.open()
         stack.push_async_callback(spool.close)
-        gateway = Gateway(parts, spool, role, clock)
+        gateway = Gateway(parts, spool, role, clock, owner=owner)
         with contextlib.suppress(StorageUnavailable):  # then as soon as it is back
             await gateway.hooks.open()  # before the door: the first message may be what a new receiver waits for
         await gateway.start()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import structlog
 
@@ -12,22 +13,26 @@ from channels.abilities import ParsesInWorker
 from channels.base import Attachment, Channel, Inbound, Parsed, Request
 from channels.errors import PayloadError
 from gateway.media import MediaStore
-from gateway.reader import Readers
+from gateway.reader import Readers, ReadersBusy
 from gateway.storage import Accept, Incoming, KeptFile, Rejected
 from gateway.storage.tables import ORIGINAL
 
 log = structlog.get_logger(__name__)
 
 PARSE_TIMEOUT_S = 10.0
-VOUCH_TIMEOUT_S = 6.0
+VOUCH_TIMEOUT_S = 4.0
+IN_ROW_BYTES = 256 * 1024
+"""A longer body would hold up the database, and the loop while it is written as JSON."""
 ORIGINAL_TYPE = "message/rfc822"
 
 
 class Contents:
     """Reads requests, and puts the files that came along with messages where those that are fetched are put."""
 
-    def __init__(self, readers: Readers, files: MediaStore) -> None:
+    def __init__(self, readers: Readers, files: MediaStore, vouchers: Readers | None = None) -> None:
         self._readers = readers
+        self._vouchers = vouchers or readers
+        """Processes of their own: what they wait for is in strangers' hands."""
         self._files = files
 
     async def parse(self, channel: Channel, request: Request) -> Parsed:
@@ -35,17 +40,25 @@ class Contents:
 
         Raises:
             PayloadError: it cannot be read, or not in time.
+            ReadersBusy: nobody can read it now.
         """
         if not isinstance(channel, ParsesInWorker):
             return channel.parse(request)
         parsed = await self._readers.run(channel.parse_in_worker, request, timeout_s=PARSE_TIMEOUT_S)
-        if channel.vouch_in_worker is None:
+        if channel.vouch_in_worker is None or not channel.needs_vouching(parsed):
             return parsed
+        return channel.vouched(parsed, await self._vouch(channel, channel.vouch_in_worker, request))
+
+    async def _vouch(self, channel: Channel, vouch: Callable[[Request], Any], request: Request) -> Any:
+        """Ask about a sender, unless those who ask are waiting for somebody else's name server already."""
+        if self._vouchers.is_busy:
+            log.warning("sender_not_vouched_for", channel=channel.name, reason="busy")
+            return None
         try:
-            return await self._readers.run(channel.vouch_in_worker, request, parsed, timeout_s=VOUCH_TIMEOUT_S)
-        except PayloadError as error:  # nobody vouches for it: that is no reason not to take it
+            return await self._vouchers.run(vouch, request, timeout_s=VOUCH_TIMEOUT_S)
+        except (PayloadError, ReadersBusy) as error:  # that is no reason not to take it
             log.warning("sender_not_vouched_for", channel=channel.name, reason=str(error))
-            return parsed
+            return None
 
     async def keep(self, operation: Accept) -> Accept:
         """Put away what an operation carries beside its words; it is on disk when this returns.
@@ -57,15 +70,18 @@ class Contents:
         events = [await self._unload(incoming) for incoming in operation.events]
         return replace(operation, events=tuple(events), rejected=tuple(rejected))
 
-    @staticmethod
-    async def _whole(row: Rejected) -> Rejected:
-        if row.request.file is None:
+    async def _whole(self, row: Rejected) -> Rejected:
+        """Put a request's body where it is kept: in its row, or, where it is long, in a file of its own."""
+        if row.request.file is None and len(row.request.body) <= IN_ROW_BYTES:
             return row
+        bare = replace(row.request, body=b"", file=None)
         try:
-            request = await asyncio.to_thread(row.request.in_memory)
+            body = await asyncio.to_thread(row.request.content)
         except FileNotFoundError:  # who sent it was never told that we had it, and sends it again
-            request = replace(row.request, file=None)
-        return replace(row, request=request)
+            return replace(row, request=bare)
+        if len(body) <= IN_ROW_BYTES:
+            return replace(row, request=replace(bare, body=body))
+        return replace(row, request=bare, body_sha256=await self._files.put(body))
 
     async def _unload(self, incoming: Incoming) -> Incoming:
         event = incoming.event

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import structlog
 
@@ -17,10 +18,11 @@ from gateway.bus import Bus
 from gateway.clock import Clock
 from gateway.contents import Contents
 from gateway.metrics import Metrics
+from gateway.reader import ReadersBusy
 from gateway.roster import Roster
 from gateway.segment import Arrival, remove_body
 from gateway.spool import Batch, Spool, SpoolUnavailable
-from gateway.storage import Accept, Accepted, Incoming, NoteDraining, Rejected, Storage, StorageUnavailable
+from gateway.storage import Accept, Accepted, Checkpoint, Incoming, NoteDraining, Rejected, Storage, StorageUnavailable
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +35,9 @@ ADOPT_EVERY_S = 30.0
 NAMED = 1_000
 """How many kinds of ignored things are named in the log; the names are a stranger's words."""
 NEVER = datetime.max.replace(tzinfo=UTC)
+
+Found = tuple[Arrival | None, Accept]
+"""What a poll has found: a request, or, without one, an event; and what it tells."""
 
 ACK = Reply(200)
 """The answer to a body that we cannot read: taken, and nothing that any platform would show to a customer."""
@@ -96,24 +101,53 @@ class Inbox:
                 await _discard(request)
         return reply
 
-    async def accept_polled(self, channel: Channel, polled: Polled, owner: str) -> Accepted:
-        """Commit what a poll of ``owner``'s found together with where the next one starts.
+    async def accept_polled(self, channel: Channel, polled: Polled, before: Mapping[str, Any] | None) -> int:
+        """Commit what a poll from the checkpoint ``before`` found, with where the next starts; counts new messages.
 
         Raises:
-            StorageUnavailable: nothing was committed, the poll is repeated from the old checkpoint.
-            SpoolUnavailable: the disk does not take a file; nothing was committed either.
+            StorageUnavailable: the poll is repeated from the old checkpoint.
+            SpoolUnavailable: so it is where the disk does not take a file, or nobody can read it now.
         """
         now = self._clock()
-        read = [await self._read(channel, Arrival(channel.name, request, now)) for request in polled.requests]
-        told = [operation for operation, _ in read if operation is not None]
         incoming = [entry for event in polled.events if (entry := self._route(channel, event)) is not None]
-        incoming += [entry for operation in told for entry in operation.events]
-        rejected = tuple(row for operation in told for row in operation.rejected)
-        poll = (channel.name, dict(polled.checkpoint), owner)
-        operation = Accept(tuple(incoming), now, self._answer_while_waiting, rejected, poll=poll)
-        accepted = await self._storage.run(await self._unload(operation))
-        self._announce(accepted)
-        return accepted
+        found: list[Found] = [(None, Accept((entry,), now, self._answer_while_waiting)) for entry in incoming]
+        for arrival in (Arrival(channel.name, request, now) for request in polled.requests):
+            operation, _ = await self._read(channel, arrival)
+            if operation is not None:
+                found.append((arrival, await self._unload(operation)))
+        checkpoint = Checkpoint(channel.name, before, dict(polled.checkpoint))
+        events = tuple(entry for _, operation in found for entry in operation.events)
+        rejected = tuple(row for _, operation in found for row in operation.rejected)
+        whole = Accept(events, now, self._answer_while_waiting, rejected, poll=checkpoint)
+        try:
+            accepted = [await self._storage.run(whole)]
+        except StorageUnavailable:
+            raise
+        except Exception:
+            log.exception("poll_refused_by_database", channel=channel.name)
+            accepted = await self._accept_singly(found, Accept((), now, poll=checkpoint))
+        for one in accepted:
+            self._announce(one)
+        return sum(one.messages for one in accepted)
+
+    async def _accept_singly(self, found: Sequence[Found], checkpoint: Accept) -> list[Accepted]:
+        """Commit what a poll found one by one: what the database refuses holds up neither the rest nor the next poll.
+
+        Raises:
+            StorageUnavailable: the poll is repeated; what of it is committed falls to the unique constraints.
+        """
+        accepted: list[Accepted] = []
+        for arrival, operation in found:
+            try:
+                accepted.append(await (self._commit(arrival, operation) if arrival else self._storage.run(operation)))
+            except StorageUnavailable:
+                raise
+            except Exception as error:
+                if arrival is not None:
+                    await self._set_aside(arrival, error)
+                else:  # there is no request that could be kept
+                    log.exception("event_refused_by_database", error=type(error).__name__)
+        return [*accepted, await self._storage.run(checkpoint)]
 
     async def accept_told(self, channel: Channel, event: Event) -> None:
         """Commit what a look-up, or the platform's answer to a send, told beside what was asked.
@@ -152,7 +186,7 @@ class Inbox:
     # --- reading ---
 
     async def _read(self, channel: Channel, arrival: Arrival) -> tuple[Accept | None, Reply]:
-        """Return what a webhook tells as an operation, or None where that is nothing, and its answer; never raises.
+        """Return what a webhook tells as an operation, or None where that is nothing, and its answer.
 
         Asked again, the platform would send the same bytes, and a drain would read the same record: what breaks the
         parser is kept like what the parser refuses.
@@ -160,6 +194,8 @@ class Inbox:
         try:
             parsed = await self._contents.parse(channel, arrival.request)
             entries = [(event, self._route(channel, event)) for event in parsed.events]
+        except ReadersBusy as error:
+            raise SpoolUnavailable("every process that reads it is busy") from error
         except PayloadError as error:
             log.warning("webhook_unreadable", channel=channel.name, reason=str(error))
             return self._unreadable(arrival, str(error)), ACK

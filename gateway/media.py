@@ -19,6 +19,7 @@ from channels.errors import MediaLater, MediaRefused
 from channels.http import Http
 from gateway.clock import Clock
 from gateway.roster import Roster
+from gateway.segment import sync_folder
 from gateway.storage import SettleAttachment, Storage, StoredAttachment
 
 log = structlog.get_logger(__name__)
@@ -44,7 +45,7 @@ class MediaStore:
         return self._folder / sha256[:2] / sha256
 
     async def put(self, content: bytes) -> str:
-        """Keep bytes and return their hash; the same bytes are kept once."""
+        """Keep bytes and return their hash; the same bytes are kept once, and survive a power cut."""
         return await asyncio.to_thread(self._put, content)
 
     def _put(self, content: bytes) -> str:
@@ -58,6 +59,7 @@ class MediaStore:
                 file.flush()
                 os.fsync(file.fileno())
             Path(file.name).replace(path)
+        sync_folder(path.parent)  # also where somebody else has just put it there, who may not have come to this yet
         return sha256
 
     async def read(self, sha256: str) -> bytes:
@@ -143,6 +145,7 @@ def _make_folder(folder: Path) -> None:
     """Make a folder and what it lies in for their owner's eyes only, where they are not there yet."""
     for missing in reversed([path for path in (folder, *folder.parents) if not path.exists()]):
         missing.mkdir(mode=0o700, exist_ok=True)
+        sync_folder(missing.parent)
 
 
 def _inline(url: str) -> Fetched:

@@ -197,7 +197,9 @@ class Outbox:
                     prepared = await self._prepare(channel, delivery)
             except SendError as error:
                 return self._failed(delivery, error)
-            except (StorageUnavailable, TimeoutError):  # nothing has left
+            except TimeoutError:
+                return self._failed(delivery, RetryLater("building it took too long", channel_wide=False))
+            except StorageUnavailable:  # nothing has left
                 prepared = None
             if prepared is None:
                 return self._reports.settlement(delivery, Outcome.RETRY, next_attempt_at=self._clock(), counts=False)

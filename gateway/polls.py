@@ -70,9 +70,9 @@ class Poller:
         if turn is None:
             return False
         polled = await channel.poll(turn.checkpoint, now)
-        accepted = await self._inbox.accept_polled(channel, polled, self._owner)
-        if accepted.messages:
-            log.info("poll_found_messages", channel=channel.name, count=accepted.messages)
+        count = await self._inbox.accept_polled(channel, polled, turn.checkpoint)
+        if count:
+            log.info("poll_found_messages", channel=channel.name, count=count)
         if not polled.more and isinstance(channel, HearsOfNews):  # until shortly before somebody else may find it due
             await channel.wait_for_news(max(1.0, channel.poll_every_s - 2 * LOOK_S))
         return polled.more or isinstance(channel, HearsOfNews)

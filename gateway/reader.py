@@ -11,6 +11,7 @@ import contextlib
 import os
 import pickle
 import resource
+import signal
 import struct
 import sys
 import traceback
@@ -23,6 +24,8 @@ from channels.errors import PayloadError
 T = TypeVar("T")
 
 AT_ONCE = 2
+WAIT_S = 5.0
+"""For a free process; who waits longer is told to come again, which costs less than a queue without an end."""
 MAX_MEMORY = 1536 * 1024 * 1024
 """A message of 50 MB that comes as base64 in JSON is in memory several times over while it is read."""
 CALLS = 500
@@ -30,6 +33,10 @@ CALLS = 500
 INLINE = 256 * 1024
 """What is larger is pickled in a thread."""
 _LENGTH = struct.Struct(">Q")
+
+
+class ReadersBusy(Exception):
+    """No process could read it now, through no fault of its own."""
 
 
 class Readers:
@@ -44,27 +51,54 @@ class Readers:
         """Call a function, which has to be importable by name or a picklable object, in one of them.
 
         Raises:
-            PayloadError: the function raised it, took longer than ``timeout_s``, broke, or took its process along.
+            PayloadError: the function raised it, took longer than ``timeout_s``, broke, or took two processes along.
+            ReadersBusy: there was no process for it.
         """
         call = await _dumps((function, arguments))
-        async with self._room:
-            child = self._take() or await _Child.start()
-            try:
-                async with asyncio.timeout(timeout_s):
-                    word, found = await child.ask(call)
-            except TimeoutError:
-                await child.kill()
-                raise PayloadError(f"reading it took longer than {timeout_s:g} s") from None
-            except (EOFError, ConnectionError):
-                await child.kill()
-                raise PayloadError("reading it broke its process") from None
-            except BaseException:
-                await child.kill()
-                raise
-            await self._give_back(child)
+        try:
+            async with asyncio.timeout(WAIT_S):
+                await self._room.acquire()
+        except TimeoutError:
+            raise ReadersBusy from None
+        try:
+            word, found = await self._ask(call, timeout_s)
+        finally:
+            self._room.release()
         if word == "done":
             return found  # type: ignore[no-any-return]  # what the function returns
         raise PayloadError(found)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether somebody who comes now has to wait."""
+        return self._room.locked()
+
+    async def warm(self) -> None:
+        """Start a process, which blocks the loop for a moment: before there is anybody to wait."""
+        self._idle.append(await _Child.start())
+
+    async def _ask(self, call: bytes, timeout_s: float) -> tuple[str, Any]:
+        """Ask a process; one that dies may have been killed by anybody, so that a second is asked."""
+        for child in (self._take(), None):
+            try:
+                asked = child or await _Child.start()
+            except OSError as error:  # no memory, no file descriptors: the message is not to blame
+                raise ReadersBusy from error
+            try:
+                async with asyncio.timeout(timeout_s):
+                    answer = await asked.ask(call)
+            except TimeoutError:
+                await asked.kill()
+                raise PayloadError(f"reading it took longer than {timeout_s:g} s") from None
+            except (EOFError, ConnectionError):
+                await asked.kill()
+            except BaseException:
+                await asked.kill()
+                raise
+            else:
+                await self._give_back(asked)
+                return answer
+        raise PayloadError("reading it broke its process twice")
 
     async def close(self) -> None:
         """End all processes; one that is reading ends with its call."""
@@ -96,7 +130,9 @@ class _Child:
     @classmethod
     async def start(cls) -> _Child:
         command = (sys.executable, "-m", "gateway.reader")
-        return cls(await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, limit=1024 * 1024))
+        # In a session of its own: who ends the gateway by a signal to its group lets it finish what it is reading.
+        pipes: dict[str, Any] = {"stdin": PIPE, "stdout": PIPE, "limit": 1024 * 1024}
+        return cls(await asyncio.create_subprocess_exec(*command, **pipes, start_new_session=True))
 
     @property
     def is_alive(self) -> bool:
@@ -156,6 +192,8 @@ def main() -> None:
     """Be such a process: what is printed by accident goes to the log, not into an answer."""
     with contextlib.suppress(OSError, ValueError):  # not on every system
         resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
+    for number in (signal.SIGTERM, signal.SIGINT):  # systemd sends them to every process of the service
+        signal.signal(number, signal.SIG_IGN)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     with contextlib.suppress(BrokenPipeError, KeyboardInterrupt):

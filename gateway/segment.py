@@ -72,14 +72,14 @@ def create(folder: Path) -> Segment:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         Path(f"{path}{NEW}").rename(path)  # under its own name it has never been unlocked: nobody else adopts it
-        _sync_folder(folder)
+        sync_folder(folder)
     except OSError:
         os.close(fd)
         raise
     return Segment(path, fd, 0)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Let the names of new files survive as well."""
     fd = os.open(folder, os.O_RDONLY)
     try:
@@ -108,7 +108,7 @@ def sync(path: Path) -> int:
         size = os.fstat(fd).st_size
     finally:
         os.close(fd)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
     return size
 
 
@@ -143,7 +143,7 @@ def append_shared(path: Path, record: bytes) -> None:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)  # for the moment of another process's write
         append(Segment(path, fd, os.fstat(fd).st_size), record)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     finally:
         os.close(fd)
 

@@ -28,6 +28,7 @@ SEGMENT_BYTES = 16 * 1024 * 1024  # a file is deleted as a whole: small enough t
 REJECTED = "rejected"
 """The file of the records that the database refuses in every form; renamed to ``*.spool`` they are drained again."""
 PROBE_EVERY_S = 1.0
+LONG_BYTES = 256 * 1024
 ABANDONED_S = 24 * 3600.0
 """After this, a body that no record names is what a dead process was being sent."""
 
@@ -131,7 +132,7 @@ class Spool:
         Raises:
             SpoolUnavailable: it could not be kept.
         """
-        record = segments.encode(arrival)
+        record = await _encoded(arrival)
         body_bytes = await self._sync_body(arrival)
         if self.size_bytes + len(record) + body_bytes > self._max_bytes:
             raise SpoolUnavailable("the spool is full or off")
@@ -196,7 +197,7 @@ class Spool:
             request = await asyncio.to_thread(arrival.request.in_memory)  # the file of its body goes when it is drained
             arrival = replace(arrival, request=request)
             async with self._lock:
-                await asyncio.to_thread(segments.append_shared, path, segments.encode(arrival))
+                await asyncio.to_thread(segments.append_shared, path, await _encoded(arrival))
         except OSError as error:
             self._note_failure()
             raise SpoolUnavailable(f"the spool's disk: {error.strerror}") from error
@@ -254,3 +255,10 @@ class Spool:
                 self._probing = None
                 return
             await asyncio.sleep(PROBE_EVERY_S)
+
+
+async def _encoded(arrival: Arrival) -> bytes:
+    """Write a record; the loop does not wait for a long one."""
+    if len(arrival.request.body) <= LONG_BYTES:
+        return segments.encode(arrival)
+    return await asyncio.to_thread(segments.encode, arrival)

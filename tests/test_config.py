@@ -17,6 +17,7 @@ from gateway.assistant.prompt import system_prompt
 from gateway.config import BusinessConfig, ChannelConfig, Config, ConfigError, Interval, load
 
 SECRET = "s3cret-of-the-owner"
+KEY = "x" * 24
 ENVIRON = {"OPENAI_API_KEY": SECRET, "TWILIO_ACCOUNT_SID": "AC1", "TWILIO_AUTH_TOKEN": "t"}
 EXAMPLE = Path(__file__).parent.parent / "config.yaml"
 
@@ -156,15 +157,19 @@ def test_values_from_the_environment_fit_numbers_switches_and_lists(load_text: L
     """The environment knows only text; the field decides."""
     config = load_text(
         "turns: {concurrency: ${N}, max_age_h: ${H}}\napi: {keys: ${KEYS}}\n"
-        "webhooks: [{url: 'https://crm.example.com/hook?a=b', secret: x, allow_private: ${YES}}]\n",
+        "webhooks: [{url: 'https://crm.example.com/hook?a=b', secret: ${KEY}, allow_private: ${YES}}]\n",
         N="8",
         H="1.5",
-        KEYS="one, two",
+        KEY=KEY,
+        KEYS="the first of the keys, the second of the keys",
         YES="true",
     )
 
     assert (config.turns.concurrency, config.turns.max_age_h) == (8, 1.5)
-    assert [key.get_secret_value() for key in config.api.keys] == ["one", "two"]
+    assert [key.get_secret_value() for key in config.api.keys] == [
+        "the first of the keys",
+        "the second of the keys",
+    ]
     assert config.webhooks[0].allow_private is True
 
 
@@ -216,6 +221,9 @@ def test_a_disabled_channel_needs_nothing(load_text: Load, switch: str) -> None:
         ("handoff: {notify: [{email: a@b, sms: '+1'}]}", "handoff.notify.0: must be"),
         ("handoff: {notify: [{sms: '+1', channel: fax}]}", "handoff.notify.0.channel: names no channel of yours"),
         ("api: {keys: ['']}", "api.keys.0: must not be empty"),
+        ("api: {keys: [fifteen-letters]}", "api.keys.0: must have at least 16 characters; make one with: openssl rand"),
+        ("webhooks: [{url: https://h, secret: 'twenty-three characters'}]", "webhooks.0.secret: must have at least 24"),
+        ("webhooks: [{url: https://h, secret: whsec_AAEC}]", "webhooks.0.secret: must have at least 24 bytes, as"),
         ("handoff: {notify: [{email: a@x.example}]}", "handoff.notify.0.email: has no mail server to go through; add"),
         ("handoff: {smtp: {from: a@x.example}}", "handoff.smtp.host: missing"),
         ("handoff: {smtp: {host: h}}", "handoff.smtp.from: missing"),
@@ -227,12 +235,12 @@ def test_a_disabled_channel_needs_nothing(load_text: Load, switch: str) -> None:
         ("handoff: {notify: [{email: owner}]}", "handoff.notify.0.email: must be one bare e-mail address"),
         ("handoff: {notify: [{email: 'Ann <ann@x.example>'}]}", "handoff.notify.0.email: must be one bare"),
         ("handoff: {notify: [{email: 'a@x.example,b@x.example'}]}", "handoff.notify.0.email: must be one bare"),
-        ("webhooks: [{url: https://h, secret: x, events: [Message.Received]}]", "webhooks.0.events.0: must be"),
-        ("webhooks: [{url: https://h, secret: x, events: ['*', message.*]}]", "webhooks.0.events.1: must be"),
-        ("webhooks: [{url: https://h, secret: x, events: ['message. received']}]", "webhooks.0.events.0: must be"),
+        (f"webhooks: [{{url: https://h, secret: {KEY}, events: [Message.Received]}}]", "webhooks.0.events.0: must be"),
+        (f"webhooks: [{{url: https://h, secret: {KEY}, events: ['*', message.*]}}]", "webhooks.0.events.1: must be"),
+        (f"webhooks: [{{url: https://h, secret: {KEY}, events: ['message. received']}}]", "webhooks.0.events.0: must"),
         ("business: {slot_minutes: 50}", "business.slot_minutes: must divide a day evenly"),
         ("business: {slot_minutes: 1439}", "business.slot_minutes: must divide a day evenly"),
-        ("webhooks: [{url: ftp://h, secret: x}]", "webhooks.0.url: must be an address"),
+        (f"webhooks: [{{url: ftp://h, secret: {KEY}}}]", "webhooks.0.url: must be an address"),
         ("webhooks: [{url: https://h}]", "webhooks.0.secret: missing"),
         ("turns: {}\nturns: {}", "turns: stands twice (line 6)"),
         ("turns: {? [a] : 1}", "turns: has a key that is no word (line 5)"),
@@ -271,7 +279,8 @@ def test_who_is_told_of_what_is_taken(load_text: Load) -> None:
     """Addresses of a local network are addresses; all events, or some of them by name."""
     config = load_text(
         "handoff: {notify: [{email: owner@example.com}, {email: root@localhost}], smtp: {host: h, from: desk@h}}\n"
-        'webhooks: [{url: https://h, secret: x, events: "message.received, conversation.escalated"}]\n'
+        "webhooks: [{url: https://h, secret: xxxxxxxxxxxxxxxxxxxxxxxx,"
+        ' events: "message.received, conversation.escalated"}]\n'
     )
 
     assert [notice.email for notice in config.handoff.notify] == ["owner@example.com", "root@localhost"]
@@ -410,7 +419,7 @@ def test_a_configuration_does_not_print_its_secrets(load_text: Load) -> None:
         "database: {url: postgresql://u:${P}@h/n}\nredis: {url: redis://:${P}@h}\napi: {keys: [${P}]}\n"
         "webhooks: [{url: https://h, secret: ${P}}]\n"
         "handoff: {smtp: {host: h, from: a@x, username: u, password: ${P}}}\n",
-        P="pass-word-1",
+        P="pass-word-1-of-24-letters",
         OPENAI_API_KEY="pass-word-1",
         TWILIO_AUTH_TOKEN="pass-word-1",
     )

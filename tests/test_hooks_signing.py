@@ -53,19 +53,29 @@ def test_a_secret_is_base64_behind_its_prefix_or_else_itself(secret: str, key: b
     assert key_of(secret) == key
 
 
-@pytest.mark.parametrize("secret", ["whsec_", "whsec_?", "whsec_a", "whsec_a-b_"])
+@pytest.mark.parametrize("secret", ["whsec_?", "whsec_a", "whsec_a-b_"])
 def test_a_secret_that_is_no_base64_is_refused(secret: str) -> None:
     """The message says how to make one, and does not repeat it."""
     with pytest.raises(ValueError, match="must be base64 behind whsec_") as raised:
         WebhookConfig(url="https://crm.example.com", secret=secret)
 
+    assert secret not in str(raised.value)
+
+
+@pytest.mark.parametrize("secret", ["whsec_", "whsec_" + "A" * 31, "a" * 23, "\u00e9" * 11])
+def test_a_secret_that_can_be_guessed_is_refused(secret: str) -> None:
+    """Twenty-four bytes are the least, as the specification has it."""
+    with pytest.raises(ValueError, match="at least 24 bytes") as raised:
+        WebhookConfig(url="https://crm.example.com", secret=secret)
+
     assert secret == "whsec_" or secret not in str(raised.value)
+    assert WebhookConfig(url="https://crm.example.com", secret=secret + "A" * 32).secret
 
 
 def test_an_address_that_is_named_twice_is_refused() -> None:
     """Both would be told everything twice, under one name."""
-    webhook = WebhookConfig(url="https://crm.example.com/hook", secret="s")
-    other = WebhookConfig(url="https://crm.example.com/hook?two", secret="s")
+    webhook = WebhookConfig(url="https://crm.example.com/hook", secret=SECRET)
+    other = WebhookConfig(url="https://crm.example.com/hook?two", secret=SECRET)
 
     assert len({receiver.id for receiver in receivers_of([webhook, other])}) == 2
     with pytest.raises(ConfigError, match=r"webhooks\.1\.url: is named twice"):
@@ -74,7 +84,7 @@ def test_an_address_that_is_named_twice_is_refused() -> None:
 
 def test_what_is_a_secret_is_in_no_repr() -> None:
     """Neither the key nor the address, which may hold one."""
-    [receiver] = receivers_of([WebhookConfig(url="https://crm.example.com/hidden?hidden", secret="hidden")])
+    [receiver] = receivers_of([WebhookConfig(url="https://crm.example.com/hidden?hidden", secret="hidden" * 4)])
 
     assert "hidden" not in repr(receiver)
     assert receiver.host == "crm.example.com"
@@ -99,7 +109,8 @@ def test_the_documentations_check_knows_our_signature() -> None:
     assert not is_ours(SECRET, {}, body)
 
 
-SECRETS = ["whsec_AAECAwQ", "whsec_AAECAwQ=", "a secret of ours", "clé", "AAEC"]
+TWENTY_FIVE = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGA"
+SECRETS = [f"whsec_{TWENTY_FIVE}", f"whsec_{TWENTY_FIVE}==", "a secret of ours, for them", "clé" * 8, "AAEC" * 6]
 """Unpadded, padded, and those without the prefix, which are taken as they are."""
 FOREIGN = [("webhook-signature", "v1,\xe9"), ("webhook-timestamp", "\xb2"), ("webhook-id", "\xe9")]
 """What a stranger may send: HTTP's headers hold Latin-1."""

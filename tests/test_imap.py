@@ -438,6 +438,33 @@ async def test_what_is_wrong_is_said(server, changes, error, says):
         await reader.poll(None, NOON)
 
 
+async def test_a_list_of_certificates_that_is_none_is_said(tmp_path, server):
+    """The file is read when a connection begins, and not before: the doctor tells what is wrong with it."""
+    file = tmp_path / "ca.pem"
+    file.write_text("no certificate")
+    reader = mailbox(server, security="tls", ca_file=file)
+    for ask in (reader.check(), reader.poll(None, NOON)):
+        with pytest.raises(Refused, match=r"imap\.ca_file cannot be used .* PEM"):
+            await ask
+
+
+async def test_another_account_begins_from_now_on(server, reader):
+    """What was read of one mailbox says nothing of another that counts alike."""
+    server.deliver(mail("of the first account"))
+    stored = (await reader.poll(None, NOON)).checkpoint
+    async with ImapServer(username="sales@example.com").serving() as other:
+        for number in range(5):
+            other.deliver(mail(str(number)))
+        of_other = mailbox(other)
+        began = await of_other.poll(stored, NOON)
+        other.deliver(mail("new"))
+        then = await of_other.poll(began.checkpoint, NOON)
+        await of_other.close()
+
+    assert began.requests == ()
+    assert [request.body for request in then.requests] == [mail("new")]
+
+
 async def test_no_password_goes_out_in_the_clear_where_the_server_forbids_it(tmp_path):
     """A server that wants TLS first is believed."""
     stand_in = ImapServer()

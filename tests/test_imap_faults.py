@@ -8,12 +8,13 @@ from contextlib import suppress
 
 import pytest
 
-from channels.email.envelope import WHOLE_SIZE
-from channels.email.imap_reading import TRIES
+from channels.email.envelope import UNREADABLE, WHOLE_SIZE
+from channels.email.imap_checkpoint import key_of
+from channels.email.imap_trouble import GIVE_UP_S, TRIES
 from channels.errors import CredentialsRejected, Refused, RetryLater
 from gateway.sandbox.mail.imap import ImapServer
 from gateway.sandbox.mail.imap_connection import Connection
-from tests.imap_world import NOON, Hands, certificate, mail, mailbox, read_all
+from tests.imap_world import NOON, Hands, certificate, mail, mailbox, read_all, settings
 
 WAYS = ("drop", "hang", "bye", "bye_hang", "garble")
 MAILS = [mail("one"), mail("two") + b"x" * 100_000, mail("three")]
@@ -175,7 +176,8 @@ async def test_a_refusal_says_whether_to_try_again(server, reader, step, answer,
     await reader.poll(None, NOON)
     server.hang_up()
     server.faults[step].plan(answer)
-    checkpoint = {"mailbox": "INBOX", "uidvalidity": 1, "uid": 0, "seen_at": NOON.isoformat(), "reread_below": None}
+    key = key_of(settings(server))
+    checkpoint = {"mailbox": key, "uidvalidity": 1, "uid": 0, "seen_at": NOON.isoformat(), "reread_below": None}
     for _ in range(2):
         with pytest.raises(error):
             await reader.poll(checkpoint, NOON)
@@ -207,18 +209,19 @@ async def test_the_next_try_comes_later_and_later(server, reader, clock):
 
 @pytest.mark.parametrize("way", [*WAYS, "NO [SERVERBUG] the file is broken"])
 async def test_a_mail_that_cannot_be_fetched_whole_is_told_by_its_headers(server, reader, clock, way):
-    """The mails before it come at once, those after it a little later."""
+    """The mails before it come at once, those after it when it has been tried for an hour."""
     checkpoint = (await reader.poll(None, NOON)).checkpoint
     for subject in ("one", "two", "three"):
         server.deliver(mail(subject))
     server.bad_uids[2] = way
     first = await reader.poll(checkpoint, NOON)
+    began_s = clock.now
     second, _ = await read_all(reader, first.checkpoint, clock)
-    asked = server.commands.count("FETCH 2 (UID BODY.PEEK[])")
 
     assert [request.body for request in first.requests] == [mail("one")]
     assert second == [mail("two").removesuffix(b"Hello\r\n"), mail("three")]
-    assert asked == TRIES
+    assert clock.now - began_s >= GIVE_UP_S
+    assert server.commands.count("FETCH 2 (UID BODY.PEEK[])") >= TRIES
 
 
 @pytest.mark.parametrize("way", ["drop", "NO [SERVERBUG] the file is broken"])
@@ -228,8 +231,75 @@ async def test_a_mail_of_which_nothing_can_be_fetched_is_told_at_least(server, r
     for subject in ("one", "two"):
         server.deliver(mail(subject))
     server.bad_uids[1] = server.bad_headers[1] = way
-    requests = []
+    requests = await _requests(reader, checkpoint, clock)
+
+    assert [request.body for request in requests] == [b"", mail("two")]
+    assert requests[0].header(WHOLE_SIZE) == "0"
+    assert requests[0].header(UNREADABLE) == "all"
+    assert requests[0].header("X-Frontdesk-Uid") == "1/1"
+    assert requests[1].header(UNREADABLE) is None
+
+
+async def test_a_mail_that_the_server_does_not_give_is_marked(server, reader, clock):
+    """It is not too large: a person finds it in the mailbox."""
+    checkpoint = (await reader.poll(None, NOON)).checkpoint
+    for subject in ("one", "two"):
+        server.deliver(mail(subject))
+    server.bad_uids[1] = "NO [SERVERBUG] the file is broken"
+    requests = await _requests(reader, checkpoint, clock)
+
+    assert [request.header(UNREADABLE) for request in requests] == ["body", None]
+    assert requests[0].header(WHOLE_SIZE) == str(len(mail("one")))
+
+
+@pytest.mark.parametrize("way", ["drop", "NO [UNAVAILABLE] the disk is away"])
+async def test_a_server_that_gives_no_mail_costs_none(server, reader, clock, way):
+    """However long and however often all of them fail, they come whole afterwards."""
+    server.deliver(mail("before"))
+    checkpoint = (await reader.poll(None, NOON)).checkpoint
+    for subject in ("one", "two", "three"):
+        server.deliver(mail(subject))
+    for uid in range(1, 5):
+        server.bad_uids[uid] = way
+    for _ in range(40):
+        with pytest.raises(RetryLater):
+            await reader.poll(checkpoint, NOON)
+        clock.now += 3601
+    server.bad_uids.clear()
+    found, _ = await read_all(reader, checkpoint, clock)
+
+    assert found == [mail("one"), mail("two"), mail("three")]
+
+
+async def test_a_short_outage_costs_the_only_mail_nothing(server, reader, clock):
+    """There is no other mail that would tell: then only time does, and much of it."""
+    checkpoint = (await reader.poll(None, NOON)).checkpoint
+    server.deliver(mail("one"))
+    server.bad_uids[1] = "NO [UNAVAILABLE] the disk is away"
     for _ in range(20):
+        with pytest.raises(RetryLater):
+            await reader.poll(checkpoint, NOON)
+        clock.now += 3601
+    server.bad_uids.clear()
+
+    assert (await read_all(reader, checkpoint, clock))[0] == [mail("one")]
+
+
+async def test_two_bad_mails_side_by_side_hold_up_nothing_for_ever(server, reader, clock):
+    """One does not speak for the other, but a third one does."""
+    checkpoint = (await reader.poll(None, NOON)).checkpoint
+    for subject in ("one", "two", "three"):
+        server.deliver(mail(subject))
+    server.bad_uids[1] = server.bad_uids[2] = "drop"
+    found, _ = await read_all(reader, checkpoint, clock, polls=120)
+
+    assert found == [mail(name).removesuffix(b"Hello\r\n") for name in ("one", "two")] + [mail("three")]
+
+
+async def _requests(reader, checkpoint, clock):
+    """Poll as a gateway does, and return the requests themselves."""
+    requests = []
+    for _ in range(80):
         try:
             polled = await reader.poll(checkpoint, NOON)
         except RetryLater:
@@ -238,11 +308,8 @@ async def test_a_mail_of_which_nothing_can_be_fetched_is_told_at_least(server, r
         requests += polled.requests
         checkpoint = polled.checkpoint
         if not polled.more:
-            break
-
-    assert [request.body for request in requests] == [b"", mail("two")]
-    assert requests[0].header(WHOLE_SIZE) == "0"
-    assert requests[0].header("X-Frontdesk-Uid") == "1/1"
+            return requests
+    raise AssertionError("there is always more")
 
 
 async def test_a_server_that_dies_of_a_mails_size_holds_up_nothing_for_ever(server, reader, clock):

@@ -35,6 +35,27 @@ async def test_one_picture_from_many_at_once_is_kept_once(tmp_path: Path) -> Non
     assert [path.read_bytes() == picture for path in tmp_path.rglob("*") if path.is_file()] == [True]
 
 
+async def test_what_is_kept_survives_a_power_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its bytes are synced, then its name, and the names of the folders that were made for it."""
+    fsync, synced = os.fsync, []
+
+    def record(fd: int) -> None:
+        fsync(fd)
+        path = Path(f"/proc/self/fd/{fd}").readlink()
+        synced.append((path.relative_to(tmp_path).as_posix(), sorted(entry.name for entry in path.glob("*"))))
+
+    monkeypatch.setattr(os, "fsync", record)
+    store = MediaStore(tmp_path / "data" / "media")
+    sha256 = await store.put(b"picture")
+    first = [(name, held) for name, held in synced if not name.endswith(".tmp")]
+    await store.put(b"picture")
+    folder = f"data/media/{sha256[:2]}"
+
+    assert first == [(".", ["data"]), ("data", ["media"]), ("data/media", [sha256[:2]]), (folder, [sha256])]
+    assert synced[3][0].endswith(".tmp")
+    assert synced[5:] == [(folder, [sha256])]
+
+
 class Gallery(LoopbackChannel):
     """A channel with files, of which one breaks it."""
 

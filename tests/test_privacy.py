@@ -43,10 +43,9 @@ from gateway.storage import (
     Storage,
 )
 from gateway.storage.columns import metadata
-from gateway.storage.erasure import BELONGINGS
+from gateway.storage.erasure import BELONGINGS, FORGET
 from gateway.storage.portraits import PARTS
 from gateway.storage.privacy import NOBODY, FindPeople, Person
-from gateway.storage.quotes import PLACES
 from tests.frontdesk import free_port, frontdesk, running
 from tests.gateways import config
 from tests.loopback import LoopbackChannel, roster_of
@@ -75,7 +74,7 @@ pytest_plugins = ["tests.fixtures_redis"]
 THEY, OTHER = Who(101), Who(202)
 NOT_PERSONAL = {"alembic_version", "channel_states", "installation", "operators", "api_keys", "receivers"}
 """Tables that hold nothing of a customer."""
-ASKED = {"rejected_webhooks", *(place.model.__tablename__ for place in PLACES.values())}
+ASKED = {"rejected_webhooks", *FORGET}
 THEIR_OWN = {"contacts", "addresses", "aliases", "chat_conversations", "leads", "appointments", "appointment_seats"}
 
 
@@ -128,7 +127,7 @@ async def test_nothing_of_a_person_is_left_and_everything_of_another(
     assert len(await traces_in_redis(redis_url, namespace, traces[OTHER])) == 2
     assert await MediaStore(data / "media").read(hashlib.sha256(SHARED).hexdigest()) == SHARED
     assert (forgotten.files, forgotten.spooled) == (1, 3)
-    assert forgotten.quotes == {"webhooks": 1, "answers": 2, "audit": 2}
+    assert (forgotten.webhooks, forgotten.rows["repeated_requests"], forgotten.rows["audit"]) == (1, 2, 2)
 
 
 async def test_the_audit_says_that_somebody_was_erased_and_not_who(storage: Storage, tmp_path: Path) -> None:
@@ -199,7 +198,7 @@ async def test_whoever_only_sent_what_nobody_could_read_is_erased_too(storage: S
     nowhere = LocalMemory(), roster_of(), tmp_path
     forgotten = await forget_person(storage, *nowhere, person, actor="t", now=NOW, also=also)
 
-    assert (forgotten.quotes, forgotten.spooled) == ({"webhooks": 1}, 3)
+    assert (forgotten.webhooks, forgotten.spooled) == (1, 3)
     assert await traces_in(storage, THEY.traces) == set()
     assert traces_on_disk(tmp_path, THEY.traces) == set()
 
@@ -409,7 +408,7 @@ async def test_forgetting_one_leaves_the_others_of_a_batch(storage: Storage, tmp
         bodies = [kept.body, *(arrival.request.body for arrival in left.arrivals)]
         senders = [[e.sender for e in read(roster["whatsapp"], Request("POST", "/", (), body))] for body in bodies]
 
-    assert (forgotten.quotes, forgotten.spooled) == ({"webhooks": 1}, 2)
+    assert (forgotten.webhooks, forgotten.spooled) == (1, 2)
     assert again.total == 0
     assert senders == [[f"+{SHE}"]] * 2
     assert not any(b"mine" in body for body in bodies)
@@ -433,48 +432,106 @@ async def test_a_large_body_beside_the_spool_goes_with_its_record(storage: Stora
     assert traces_on_disk(tmp_path / "spool", [THEY.words, THEY.email]) == set()
 
 
-async def test_an_id_that_a_caller_has_chosen_wipes_nothing_of_a_channel(storage: Storage, tmp_path: Path) -> None:
-    """A conversation ``support`` of the API, whose user is ``sms``: nothing is theirs but where an id stands."""
-    await storage.run(BeginDirectTurn("support", "website_chat", "hi", "w", NOW, NOW, {"user_id": "sms"}))
-    await storage.run(Accept((), NOW, rejected=(Rejected("support", arrival(OTHER).request, "unreadable", NOW),)))
+NOT_THEIRS = [
+    {"user_id": "sms"},
+    {"user_id": "guest"},
+    {"user_phone": OTHER.phone, "user_email": OTHER.email},
+    {"user_phone": "+15550100001"},
+]
+"""What callers say of a customer: a channel's name, what stands in each request, another's address, our own number."""
+
+
+@pytest.mark.parametrize("facts", NOT_THEIRS)
+async def test_what_a_caller_has_said_wipes_nothing_of_others(
+    storage: Storage, tmp_path: Path, facts: dict[str, str]
+) -> None:
+    """A conversation ``support`` of the API: what others sent is theirs, and answers go by their conversation."""
+    await storage.run(BeginDirectTurn("support", "website_chat", "hi", "w", NOW, NOW, facts))
+    await storage.run(BeginDirectTurn("c", "website_chat", "hi", "w", NOW, NOW, {}))
+    others = Request("POST", "/", (), arrival(OTHER).request.body + b"&To=%2B15550100001&Name=guest")
+    await storage.run(Accept((), NOW, rejected=(Rejected("support", others, "unreadable", NOW),)))
     await leave_spool(tmp_path, OTHER)
-    answers = {
-        "theirs": {"conversation_id": "support", "message": "hi"},
-        "refused": {"instance": "/api/v1/conversations/support/resume"},
-        "another's": {"conversation_id": "c", "message": "our support, by sms", "assigned_to": "support"},
-    }
-    rows = [await storage.run(BeginRequest("o", name, "h", NOW)) for name in answers]
-    for row, answer in zip(rows, answers.values(), strict=True):
-        await storage.run(SettleRequest(row.id, 200, "application/json", json.dumps(answer).encode()))
-    person = await the_one(storage, "support")
-    forgotten = await forget_person(storage, LocalMemory(), roster_of(), tmp_path, person, actor="t", now=NOW)
-    bodies = [(await storage.run(BeginRequest("o", name, "h", NOW))).body for name in answers]
+    answers = [
+        ("support", 200, {"conversation_id": "support", "message": "hi"}),
+        ("support", 409, {"instance": "/api/v1/conversations/support/resume"}),
+        (
+            "c",
+            200,
+            {"conversation_id": "c", "message": f"our support: +15550100001, {OTHER.phone}, by sms", "to": "guest"},
+        ),
+    ]
+    for name, (conversation, status, told) in enumerate(answers):
+        began = await storage.run(BeginRequest("o", str(name), "h", NOW))
+        body = json.dumps(told).encode()
+        await storage.run(SettleRequest(began.id, status, "application/json", body, conversation))
+    async with real_roster(tmp_path) as roster:
+        [person] = await find_people(storage, roster, "support")
+        forgotten = await forget_person(storage, LocalMemory(), roster, tmp_path, person, actor="t", now=NOW)
+    bodies = [(await storage.run(BeginRequest("o", str(name), "h", NOW))).body for name in range(len(answers))]
 
     assert forgotten.rows["chat_conversations"] == 1
-    assert (forgotten.quotes, forgotten.spooled) == ({"answers": 2}, 0)
+    assert (forgotten.webhooks, forgotten.spooled, forgotten.rows["repeated_requests"]) == (0, 0, 2)
     assert [body is None for body in bodies] == [True, True, False]
 
 
+async def test_our_own_account_is_nobodys_name(storage: Storage, tmp_path: Path) -> None:
+    """Whoever has it as an address, by a forged sender for one, does not take every webhook of the channel along."""
+    await accept(storage, sms("+15550100001", "SM-forged", "hi"))
+    await storage.run(Accept((), NOW, rejected=(Rejected("sms", TO_US, "unreadable", NOW),)))
+    async with real_roster(tmp_path) as roster:
+        [person] = await find_people(storage, roster, "+15550100001")
+        forgotten = await forget_person(storage, LocalMemory(), roster, tmp_path, person, actor="t", now=NOW)
+
+    assert (forgotten.rows["chat_conversations"], forgotten.webhooks) == (1, 0)
+    assert len(await storage.quotes.webhooks(0)) == 1
+
+
+TO_US = Request("POST", "/webhooks/sms", (), b"To=%2B15550100001&Nothing=else")
+
+
+@pytest.mark.parametrize("conversation", ["7", "+", "x y", "\u00e9\u00e9", "c" * 512])
+async def test_whatever_an_id_looks_like_its_answers_go(storage: Storage, tmp_path: Path, conversation: str) -> None:
+    """Callers' ids may be short, or have no letter in them; another's, which looks alike, stays."""
+    for name in (conversation, conversation + "7"):
+        await storage.run(BeginDirectTurn(name, "website_chat", THEY.words, "w", NOW, NOW, {}))
+        began = await storage.run(BeginRequest("o", name, "h", NOW))
+        await storage.run(SettleRequest(began.id, 200, "application/json", name.encode() + b": words", name))
+    [person] = await find_people(storage, roster_of(), conversation)
+    await forget_person(storage, LocalMemory(), roster_of(), tmp_path, person, actor="t", now=NOW)
+    bodies = [row["body"] for row in (await rows_of(storage))["repeated_requests"]]
+
+    assert bodies == [None, (conversation + "7").encode() + b": words"]
+
+
 async def test_what_is_answered_meanwhile_leaves_no_trace(storage: Storage, tmp_path: Path) -> None:
-    """A POST that runs while somebody is erased settles without a body; and what settled late is looked through."""
-    await live(storage, tmp_path, THEY)
-    running, late = [await storage.run(BeginRequest("o", f"{THEY.phone} {n}", "h", NOW)) for n in (1, 2)]
+    """A POST that runs while somebody is erased settles without a body, also where it waits for the erasure's end."""
+    conversations = await live(storage, tmp_path, THEY)
+    began = [await storage.run(BeginRequest("o", str(number), "h", NOW)) for number in range(41)]
     answer = json.dumps({"message": THEY.words, "phone": THEY.phone}).encode()
-    looked = storage.quotes.read
+    about = conversations[0].conversation_id
+    settling = [SettleRequest(row.id, 200, "application/json", answer, about) for row in began]
+    forgetting = asyncio.create_task(forget(storage, tmp_path, THEY))
+    while not forgetting.done() and len(settling) > 1:
+        await storage.run(settling.pop())
+        await asyncio.sleep(0.005)
+    await forgetting
+    for late in settling:
+        await storage.run(late)
+    again = [await storage.run(BeginRequest("o", str(number), "h", NOW)) for number in range(41)]
 
-    async def settle_behind(place: str, after_id: int) -> Any:
-        rows = await looked(place, after_id)
-        if place == "audit":  # the answers were looked through just before
-            await storage.run(SettleRequest(late.id, 200, "application/json", answer))
-        return rows
-
-    storage.quotes.read = settle_behind  # type: ignore[method-assign]
-    await forget(storage, tmp_path, THEY)
-    await storage.run(SettleRequest(running.id, 200, "application/json", answer))
-    again = [await storage.run(BeginRequest("o", f"{THEY.phone} {n}", "h", NOW)) for n in (1, 2)]
-
-    assert [(row.is_new, row.status, row.body) for row in again] == [(False, 200, None)] * 2
+    assert [(row.is_new, row.status, row.body) for row in again] == [(False, 200, None)] * 41
     assert await traces_in(storage, [*THEY.traces, THEY.phone]) == set()
+
+
+async def test_nobody_elses_answer_is_lost_while_somebody_is_erased(storage: Storage, tmp_path: Path) -> None:
+    """One that runs at that moment, about another's conversation, is kept and given again."""
+    await live(storage, tmp_path, THEY)
+    [other, *_] = await live(storage, tmp_path, OTHER)
+    began = await storage.run(BeginRequest("o", "k", "h", NOW))
+    await forget(storage, tmp_path, THEY)
+    await storage.run(SettleRequest(began.id, 200, "application/json", b"theirs", other.conversation_id))
+
+    assert (await storage.run(BeginRequest("o", "k", "h", NOW))).body == b"theirs"
 
 
 async def test_a_busy_spool_is_found_before_anything_is_touched(storage: Storage, tmp_path: Path) -> None:
@@ -490,6 +547,28 @@ async def test_a_busy_spool_is_found_before_anything_is_touched(storage: Storage
     await holding.close()
 
     assert after == before
+
+
+class Broken(Readers):
+    """Processes that take no call."""
+
+    async def run(self, *_: object, **__: object) -> Any:
+        """Fail."""
+        raise PayloadError("broken")
+
+
+@pytest.mark.parametrize("readers", [Readers, Broken])
+async def test_megabytes_are_searched_elsewhere(readers: type[Readers]) -> None:
+    """While ``re`` goes through them no thread of the process runs, also none that has customers at the door."""
+    reading, names = readers(), Names([THEY.phone])
+    shares = Shares(roster_of(), reading, names)
+    large = b'{"words": "' + b"no name 155501001012 " * 20_000
+    found = [await shares.may_name(data) for data in (large, large + THEY.phone.encode(), THEY.phone.encode())]
+    used = sum(child.calls for child in reading._idle)
+    await reading.close()
+
+    assert found == [False, True, True]
+    assert used == (2 if readers is Readers else 0)
 
 
 # --- finding ---------------------------------------------------------------------------------------------------
@@ -522,6 +601,18 @@ async def test_a_person_is_found_in_any_spelling(storage: Storage, tmp_path: Pat
     [person] = await find_people(storage, roster_of(Spelling("sms")), typed)
 
     assert person.row_ids == [row.id for row in sorted(conversations, key=lambda row: row.id or 0)]
+
+
+@pytest.mark.parametrize("written", ["+1 (555) 010-0101", "1.555.010.0101", "+1 555 010 01 01", "+15550100101"])
+async def test_a_number_that_a_caller_has_told_is_found_however_it_was_written(storage: Storage, written: str) -> None:
+    """By its digits; a longer number is somebody else's."""
+    facts = {"user_phone": written}
+    await storage.run(BeginDirectTurn("theirs", "website_chat", "hi", "w", NOW, NOW, facts))
+    await storage.run(BeginDirectTurn("another's", "website_chat", "hi", "w", NOW, NOW, {"user_phone": f"{written}2"}))
+    first, second = [await find_people(storage, roster_of(), typed) for typed in ("+1 555-010-0101", "+15550100101")]
+
+    assert [known.conversation_id for person in first for known in person.conversations] == ["theirs"]
+    assert first == second
 
 
 async def test_an_address_of_several_people_names_all_of_them(storage: Storage) -> None:
@@ -629,6 +720,35 @@ def test_nobody_is_nobody(desk: Path) -> None:
             1,
             "frontdesk: nobody is known as +15550109999; see: frontdesk conversations\n",
         )
+
+
+@pytest.mark.parametrize("word", ["garage", "sms", "Body", "contact", "15550100909"])
+async def test_a_word_that_is_no_address_erases_nothing(desk: Path, word: str) -> None:
+    """However often it stands in the spool: nobody is known by it."""
+    await leave_spool(desk / "data", OTHER)
+    damaged = desk / "data" / "spool" / "0.spool.damaged"
+    damaged.write_bytes(f"garage sms Body contact 15550100909 {OTHER.words}".encode())
+    before = traces_on_disk(desk, OTHER.traces)
+    result = await asyncio.to_thread(frontdesk, "forget", word, "--yes", cwd=desk)
+
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == f"frontdesk: nobody is known as {word}; see: frontdesk conversations\n"
+    assert traces_on_disk(desk, OTHER.traces) == before
+
+
+async def test_an_address_that_nobody_is_known_by_is_counted_and_asked_for(desk: Path) -> None:
+    """Where nobody can be asked, nothing is erased without --yes."""
+    await leave_spool(desk / "data", OTHER)
+    before = traces_on_disk(desk, OTHER.traces)
+    refused = await asyncio.to_thread(frontdesk, "forget", "+1 555 010 0202", cwd=desk)
+    kept = traces_on_disk(desk, OTHER.traces)
+    erased = await asyncio.to_thread(frontdesk, "forget", "+1 555 010 0202", "--yes", cwd=desk)
+
+    assert refused.returncode == 2
+    assert "but 3 records of the spool and 0 kept webhooks are theirs; run this again with --yes" in refused.stderr
+    assert kept == before
+    assert (erased.returncode, traces_on_disk(desk, OTHER.traces)) == (0, set())
+    assert "records of the spool: 3, kept webhooks: 0" in erased.stdout
 
 
 def test_forgetting_beside_a_running_server_leaves_no_byte(desk: Path) -> None:

@@ -13,7 +13,8 @@ import pytest
 
 from channels.base import Request
 from channels.errors import PayloadError
-from gateway.reader import Readers
+from gateway import reader
+from gateway.reader import Readers, ReadersBusy
 
 WAIT_S = 20.0
 
@@ -89,7 +90,7 @@ async def test_a_process_answers_call_after_call(readers: Readers) -> None:
     [
         (refuse, "no date"),
         (break_down, "reading it failed: ValueError at test_reader.py:"),
-        (die, "reading it broke its process"),
+        (die, "reading it broke its process twice"),
         (swallow, "reading it took too much memory"),
     ],
 )
@@ -144,3 +145,29 @@ async def test_a_caller_that_gives_up_leaves_no_process_in_the_middle(readers: R
     after = await readers.run(chatter, asked(), timeout_s=WAIT_S)
 
     assert after == "fine"
+
+
+async def test_nobody_waits_in_a_queue_without_an_end(readers: Readers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever cannot be served soon comes again: nothing of theirs is taken."""
+    monkeypatch.setattr(reader, "WAIT_S", 0.2)
+    waiting = asyncio.create_task(readers.run(hang, asked(), timeout_s=3.0))
+    await asyncio.sleep(0.1)
+    with pytest.raises(ReadersBusy):
+        await readers.run(length, asked(), timeout_s=WAIT_S)
+    is_busy = readers.is_busy
+    waiting.cancel()
+    await asyncio.wait((waiting,))
+
+    assert is_busy
+    assert not readers.is_busy
+
+
+async def test_a_process_finishes_what_it_reads_when_the_service_is_ended(readers: Readers) -> None:
+    """systemd and a terminal send the signal to every process at once."""
+    before = await readers.run(who, asked(), timeout_s=WAIT_S)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        os.kill(before, number)
+    after = await readers.run(who, asked(), timeout_s=WAIT_S)
+
+    assert after == before
+    assert os.getpgid(before) != os.getpgid(0)

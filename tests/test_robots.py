@@ -13,7 +13,7 @@ from sqlmodel import select
 
 from channels.base import Inbound
 from gateway.assistant import robots
-from gateway.assistant.robots import LATELY, MAX_A_DAY, MAX_AN_HOUR, MAX_LATELY, Robots, Suspicion
+from gateway.assistant.robots import LATELY, MAX_A_DAY, MAX_A_DOMAIN, MAX_AN_HOUR, MAX_LATELY, Robots, Suspicion
 from gateway.storage import Claim, ClaimTurns, FinishTurn, Incoming, Storage
 from gateway.storage.records import Escalation
 from tests.mail_world import CUSTOMER, MailTown, mail_town
@@ -181,14 +181,38 @@ async def test_the_same_words_are_remembered_for_a_day(storage: Storage, after: 
 
 
 async def test_a_channel_that_is_out_of_hand_is_stopped_for_an_hour(storage: Storage) -> None:
-    """Whoever writes: hundreds of addresses may be one machine's."""
-    claim = await turn(storage, 0, NOW)
+    """Whoever writes: hundreds of addresses may be one machine's; who is known not to be forged is answered."""
+    claim = await turn(storage, 0, NOW, sender="customer@gmail.com")
     looks = Robots(storage)
     found = [rule(await looks.suspect(claim, NOW)) for _ in range(MAX_AN_HOUR + 1)]
     later = rule(await looks.suspect(claim, NOW + robots.HOUR))
 
     assert found == [None] * MAX_AN_HOUR + ["busy_channel"]
     assert later is None
+
+
+async def test_a_machine_with_many_addresses_is_known_by_its_domain(storage: Storage) -> None:
+    """Unless everybody may have an address there."""
+    claim, other = await turn(storage, 0, NOW, sender="ticket+1@example.net"), await turn(storage, 1, NOW)
+    looks = Robots(storage)
+    found = [rule(await looks.suspect(claim, NOW)) for _ in range(MAX_A_DOMAIN + 1)]
+
+    assert found == [None] * MAX_A_DOMAIN + ["busy_channel"]
+    assert await looks.suspect(other, NOW) is None
+
+
+async def test_a_forger_has_one_answer_a_day(storage: Storage) -> None:
+    """It goes to somebody who never wrote; they are answered themselves, as often as ever."""
+    for number in range(2):
+        event = mail(f"f{number}", f"Forged {number}.", metadata={"trust": "failed"})
+        await accept(storage, event, at=NOW)
+    forged = await storage.run(ClaimTurns("serve:a", NOW, NOW + MINUTE, 2, ("support",)))
+    theirs = await turn(storage, 2, NOW)
+    looks = Robots(storage)
+    found = sorted([rule(await looks.suspect(claim, NOW)) for claim in forged], key=str)
+
+    assert found == [None, "forged_sender"]
+    assert await looks.suspect(theirs, NOW) is None
 
 
 async def test_only_where_programs_answer_by_themselves(storage: Storage) -> None:

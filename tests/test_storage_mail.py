@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from channels.base import Attachment, Clue, ClueKind, DeliveryStatus, Inbound, Status
+from channels.base import Attachment, Clue, ClueKind, Consent, DeliveryStatus, Inbound, Status
 from gateway.storage import (
     Accept,
     Accepted,
     ClaimDeliveries,
+    ClaimedDelivery,
     ClaimTurns,
     Compose,
     Delivery,
@@ -25,12 +26,15 @@ from gateway.storage import (
     Outcome,
     Pace,
     ReadAnswered,
+    Requeue,
     Say,
     SettleDelivery,
     Storage,
+    Takeover,
 )
 from gateway.storage.tables import ORIGINAL
 from tests.saying import said
+from tests.test_inbox import refuse
 from tests.test_storage_accept import NOW
 
 US = "help@example.com"
@@ -98,10 +102,21 @@ async def test_two_mails_with_one_unknown_ancestor_are_one_thread(storage: Stora
     assert await threads(storage) == [["a", "b"]]
 
 
-async def bot_says(storage: Storage, text: str = "An answer.") -> Delivery:
+async def test_what_is_refused_beside_a_thread_does_not_tear_it(storage: Storage, database_url: str) -> None:
+    """Its mails, each of which refers to the one before, are taken one after the other then too."""
+    await refuse(database_url, "conversation_messages", "NEW.content = 'poison'")
+    chain = [mail("0"), *(mail(str(n), clues=(answers(str(n - 1)),)) for n in range(1, 6))]
+    told = [*chain[:3], mail("x", "poison", sender=STRANGER), *chain[3:]]
+    outcomes = await asyncio.gather(*(accept(storage, one) for one in told), return_exceptions=True)
+
+    assert [isinstance(outcome, Exception) for outcome in outcomes] == [False] * 3 + [True] + [False] * 3
+    assert await threads(storage) == [["0", "1", "2", "3", "4", "5"]]
+
+
+async def bot_says(storage: Storage, *parts: str) -> Delivery:
     """Let the bot answer what waits."""
     [turn] = await storage.run(ClaimTurns("serve:a", NOW, NOW + HOUR, 1, ("support",)))
-    await storage.run(FinishTurn(turn.id, turn.fence, NOW, said(text)))
+    await storage.run(FinishTurn(turn.id, turn.fence, NOW, said(*(parts or ("An answer.",)))))
     return (await storage.deliveries(conversation_id=turn.id))[-1]
 
 
@@ -141,6 +156,15 @@ async def test_a_subject_leads_to_a_conversation_only_while_it_is_recent(storage
         await accept(storage, mail(external_id, known_as=names, **known), at=NOW + timedelta(days=days))
 
     assert await threads(storage) == [["a", "b", "c"], ["d", "e"]]
+
+
+async def test_a_name_stays_with_its_recent_conversation(storage: Storage) -> None:
+    """Somebody who only uses the customer's address, and claims their words, takes no thread over."""
+    await accept(storage, mail("a"))
+    await accept(storage, mail("x", known_as=(name_of("x"), name_of("a"))))
+    await accept(storage, mail("b", clues=(answers("a"),)))
+
+    assert await threads(storage) == [["a", "b"], ["x"]]
 
 
 async def test_what_we_begin_is_continued(storage: Storage) -> None:
@@ -265,6 +289,24 @@ async def test_what_is_queued_for_a_dead_address_fails_when_it_is_claimed(storag
     ]
 
 
+async def test_what_a_person_sends_again_is_sent_although_its_address_was_dead(storage: Storage) -> None:
+    """They may know that the mailbox is back; what others write to it goes as well, until it refuses again."""
+    await storage.run(OpenChannels(("support",)))
+    await answer_to(storage, "a")
+    [sent] = (await storage.run(claim())).deliveries
+    refusal = SettleDelivery(sent.id, sent.lease_owner, Outcome.FAILED, NOW, error_code="550", undeliverable=True)
+    await storage.run(refusal)
+    requeued = await storage.run(Requeue((sent.id,), NOW))
+    [again] = (await storage.run(claim("serve:b"))).deliveries
+    await storage.run(SettleDelivery(again.id, again.lease_owner, Outcome.SENT, NOW, external_id="<d1>"))
+    [row] = await storage.conversations()
+    await storage.run(Say(row.conversation_id, "operator", said("Another one."), NOW))
+    [other] = (await storage.run(claim())).deliveries
+
+    assert requeued == [again.id] == [sent.id]
+    assert other.content.text == "Another one."
+
+
 def claim(owner: str = "serve:a") -> ClaimDeliveries:
     """Take what is due."""
     return ClaimDeliveries(owner, NOW + HOUR / 60, NOW + HOUR, (Pace("support", 1000.0),), 10, NOW - 24 * HOUR)
@@ -289,6 +331,79 @@ async def test_the_same_bytes_are_there_for_every_attempt(storage: Storage) -> N
 
     assert kept == [False, True]
     assert (first.prepared, second.prepared, row.prepared) == (None, b"\x00ours\xff", None)
+
+
+async def try_in_vain(storage: Storage) -> ClaimedDelivery:
+    """Let the next delivery be built and kept, and be queued again."""
+    [delivery] = (await storage.run(claim())).deliveries
+    await storage.run(KeepPrepared(delivery.id, delivery.lease_owner, b"built"))
+    await storage.run(SettleDelivery(delivery.id, delivery.lease_owner, Outcome.RETRY, NOW, next_attempt_at=NOW))
+    return delivery
+
+
+async def they_opt_out(storage: Storage, _: ClaimedDelivery) -> None:
+    """Say STOP while it is queued."""
+    await accept(storage, mail("stop", "STOP", thread_key="mail:a", consent=Consent.OPT_OUT))
+
+
+async def somebody_takes_over(storage: Storage, _: ClaimedDelivery) -> None:
+    """Silence the bot while it is queued."""
+    [row] = await storage.conversations()
+    await storage.run(Takeover(row.conversation_id, "operator", NOW))
+
+
+async def somebody_takes_over_meanwhile(storage: Storage, _: ClaimedDelivery) -> None:
+    """Silence the bot while it is on its way, which comes to nothing."""
+    [delivery] = (await storage.run(claim())).deliveries
+    [row] = await storage.conversations()
+    await storage.run(Takeover(row.conversation_id, "operator", NOW))
+    await storage.run(SettleDelivery(delivery.id, delivery.lease_owner, Outcome.RETRY, NOW, next_attempt_at=NOW))
+
+
+async def its_time_is_over(storage: Storage, _: ClaimedDelivery) -> None:
+    """Find it too old when it is claimed."""
+    await storage.run(replace(claim(), expired_before=NOW + HOUR))
+
+
+async def a_report_is_faster(storage: Storage, delivery: ClaimedDelivery) -> None:
+    """Hear that it arrived before the call comes back."""
+    await storage.run(claim())
+    status = Status(US, DeliveryStatus.DELIVERED, delivery_id=delivery.id)
+    await accept(storage, Incoming("support", "email", status))
+
+
+async def an_earlier_part_fails(storage: Storage, delivery: ClaimedDelivery) -> None:
+    """Hear that the part before it came back."""
+    [before, _] = sorted(await storage.deliveries(), key=lambda row: row.part)
+    status = Status(US, DeliveryStatus.FAILED, delivery_id=before.id, error_code="5.0.0")
+    await accept(storage, Incoming("support", "email", status))
+
+
+ENDINGS = {
+    they_opt_out: "cancelled",
+    somebody_takes_over: "cancelled",
+    somebody_takes_over_meanwhile: "cancelled",
+    its_time_is_over: "failed",
+    a_report_is_faster: "delivered",
+    an_earlier_part_fails: "cancelled",
+}
+
+
+@pytest.mark.parametrize(("end", "status"), ENDINGS.items(), ids=[end.__name__ for end in ENDINGS])
+async def test_what_was_built_for_a_delivery_ends_with_it(storage: Storage, end: Any, status: str) -> None:
+    """However that is: nobody needs the bytes of a mail that will not be sent again."""
+    await storage.run(OpenChannels(("support",)))
+    await accept(storage, mail("a"))
+    await bot_says(storage, "One.", "Two.")
+    [first] = (await storage.run(claim())).deliveries
+    await storage.run(SettleDelivery(first.id, first.lease_owner, Outcome.SENT, NOW, external_id="<d1>"))
+    delivery = await try_in_vain(storage)
+    [kept] = [row.prepared for row in await storage.deliveries() if row.id == delivery.id]
+    await end(storage, delivery)
+    [row] = [row for row in await storage.deliveries() if row.id == delivery.id]
+
+    assert kept == b"built"
+    assert (row.status, row.prepared) == (status, None)
 
 
 async def test_a_delivery_knows_the_message_that_it_answers(storage: Storage) -> None:

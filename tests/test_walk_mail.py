@@ -47,7 +47,7 @@ async def test_one_mail_walks_through_the_house(town: MailTown) -> None:
     [delivery] = await town.storage.deliveries()
     message_id = raw.partition(b"Message-ID: ")[2].partition(b"\n")[0].decode()
 
-    assert mail.text.startswith("re: Subject: Roof\nMy roof leaks.\n\n") or mail.text.startswith("re: ")
+    assert mail.text.startswith("re: Subject: Roof\nMy roof leaks.\n\n")
     assert mail.subject == "Re: Roof"
     assert (mail.message["In-Reply-To"], mail.message["References"]) == (message_id, message_id)
     assert (mail.message["Auto-Submitted"], mail.mail_from) == ("auto-replied", US)
@@ -156,14 +156,12 @@ async def test_a_bounce_fails_its_delivery_and_stops_the_next(town: MailTown) ->
     assert codes[1] == "undeliverable"
 
 
-@pytest.mark.parametrize("word", ["drop_after", "hang_after", "close_after"])
+@pytest.mark.parametrize("word", ["drop_after", "close_after"])
 async def test_silence_after_the_last_dot_is_sent_once_more_with_the_same_bytes(
     database_url: str, tmp_path: Path, word: str
 ) -> None:
     """Nobody can know whether it arrived: the second has the same Message-ID, and there is no third."""
     async with mail_town(database_url, tmp_path, confirm_wait_s=0.3) as town:
-        if word == "hang_after":
-            pytest.skip("covered by the client's own tests: it waits for its whole time")
         town.smtp.faults["content"].plan(word)
         await town.write("My roof leaks.")
         first, second = await town.until_read(2)

@@ -12,11 +12,24 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from channels.abilities import Finding, Media, Polled
-from channels.base import Answered, Channel, ChannelContext, Event, Outbound, Parsed, Receipt, Reply, Request
-from channels.email.reading import UNSUBSCRIBE, Reading, Vouching, unsubscribe_token_in
+from channels.base import (
+    Answered,
+    Channel,
+    ChannelContext,
+    Event,
+    Inbound,
+    Outbound,
+    Parsed,
+    Receipt,
+    Reply,
+    Request,
+)
+from channels.email.one_click import is_one_click
+from channels.email.reading import UNSUBSCRIBE, Reading, Vouching, is_verified, unsubscribe_token_in, vouched
 from channels.email.references import References
 from channels.email.settings import EmailSettings, PostmarkInbound, SendGridInbound
 from channels.email.transports import Transport, open_transport
+from channels.email.trust import Trust
 from channels.errors import Doubt, MediaError, Refused, SignatureError
 from channels.rendering import Shows
 
@@ -38,7 +51,6 @@ SHOWS = Shows(
 )
 FETCH_TIMEOUT_S = 8.0
 MAX_FILE_BYTES = 20 * 1024 * 1024  # what is larger becomes a link
-ONE_CLICK = b"List-Unsubscribe=One-Click"  # RFC 8058, section 3.1
 _NO_WEBHOOK = Reply(404)
 
 
@@ -110,7 +122,7 @@ class EmailChannel:
         """
         if unsubscribe_token_in(request.target) is not None:
             self._check_unsubscription(request)
-            if request.body.strip() != ONE_CLICK:
+            if not is_one_click(request):
                 raise SignatureError(Doubt.MISMATCH)
         elif self._transport is None:
             raise SignatureError(Doubt.UNSIGNED)
@@ -129,6 +141,14 @@ class EmailChannel:
             PayloadError: it cannot be read.
         """
         return self.parse_in_worker(request)
+
+    def needs_vouching(self, parsed: Parsed) -> bool:
+        """Tell whether there is a message whose sender nobody has vouched for yet."""
+        return any(isinstance(event, Inbound) and not is_verified(event) for event in parsed.events)
+
+    def vouched(self, parsed: Parsed, found: Trust | None) -> Parsed:
+        """Return what was parsed, with what its signatures say of the sender."""
+        return vouched(parsed, found)
 
     def owns(self, event: Event) -> bool:
         """Tell whether an event is about our address."""
@@ -181,7 +201,9 @@ class EmailChannel:
         """
         from channels.email.compose import compose
 
-        files = {url: file for url in outbound.content.attachment_urls if (file := await self._file(url)) is not None}
+        urls = outbound.content.attachment_urls
+        found = await asyncio.gather(*map(self._file, urls))  # all at once: a host that hangs costs its time once
+        files = {url: file for url, file in zip(urls, found, strict=True) if file is not None}
         token = urlencode({UNSUBSCRIBE: self._references.unsubscribe_token(outbound.recipient)})
         url = f"{self._context.webhook_url}?{token}"
         build = partial(compose, outbound, answered, self._settings, now=now, files=files, unsubscribe_url=url)

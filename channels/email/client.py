@@ -30,13 +30,16 @@ from channels.email.settings import SmtpSettings
 from channels.email.wire import on_the_wire
 from channels.errors import CredentialsRejected, OutcomeUnknown, Refused, RetryLater, SendError
 
-TIMEOUT_S = 12.0
-"""For everything up to the final dot: a place, a connection, the envelope and the mail itself."""
-ANSWER_TIMEOUT_S = 15.0
+PLACE_TIMEOUT_S = 4.0
+"""For one of the connections' places."""
+TIMEOUT_S = 10.0
+"""With a place, for everything up to the final dot: a connection, the envelope and the mail itself."""
+ANSWER_TIMEOUT_S = 13.0
 """For the answer to it. RFC 5321, section 4.5.3.2.6, would wait ten minutes; whoever calls cannot."""
-SEND_TIMEOUT_S = TIMEOUT_S + ANSWER_TIMEOUT_S + 1.0
+SEND_TIMEOUT_S = PLACE_TIMEOUT_S + TIMEOUT_S + ANSWER_TIMEOUT_S + 1.0
 """Longer than any ``send``."""
 CONNECTIONS = 4
+BUSY_S = 1.0  # until a place is free again, perhaps; the first mail that gets through ends the wait
 IDLE_S = 60.0  # a server waits five minutes for the next command (RFC 5321, section 4.5.3.2.7), a busy one less
 REUSE_S = 5.0  # for a kept connection to show that it still works
 GOODBYE_S = 2.0
@@ -55,6 +58,7 @@ class Smtp:
         settings: SmtpSettings,
         domain: str,
         *,
+        place_timeout_s: float = PLACE_TIMEOUT_S,
         timeout_s: float = TIMEOUT_S,
         answer_timeout_s: float = ANSWER_TIMEOUT_S,
         idle_s: float = IDLE_S,
@@ -62,6 +66,7 @@ class Smtp:
     ) -> None:
         self._settings = settings
         self._domain = domain
+        self._place_timeout_s = place_timeout_s
         self._timeout_s = timeout_s
         self._answer_timeout_s = answer_timeout_s
         self._idle_s = idle_s
@@ -105,15 +110,18 @@ class Smtp:
 
     @asynccontextmanager
     async def _place(self) -> AsyncIterator[float]:
-        """Take one of the connections' places, and give until when the final dot must be written."""
-        ends_at = asyncio.get_running_loop().time() + self._timeout_s
+        """Take one of the connections' places, and give until when the final dot must be written.
+
+        Without one, no mail could be sent now: said of the whole channel, that costs this one none of its attempts.
+        """
         try:
-            async with asyncio.timeout_at(ends_at):
+            async with asyncio.timeout(self._place_timeout_s):
                 await self._places.acquire()
         except TimeoutError as error:
-            raise RetryLater("every connection to the mail server is busy", channel_wide=False) from error
+            busy = "every connection to the mail server is busy"
+            raise RetryLater(busy, code="busy", retry_after_s=BUSY_S) from error
         try:
-            yield ends_at
+            yield asyncio.get_running_loop().time() + self._timeout_s
         finally:
             self._places.release()
 
@@ -149,7 +157,12 @@ class Smtp:
         settings = self._settings
         if self._trusted is None and settings.security != "none":
             # It reads files. A CA of the owner's own stands in the system's place.
-            self._trusted = await asyncio.to_thread(ssl.create_default_context, cafile=settings.ca_file)
+            try:
+                self._trusted = await asyncio.to_thread(ssl.create_default_context, cafile=settings.ca_file)
+            except OSError as error:  # ssl.SSLError is one
+                raise RetryLater(
+                    "smtp.ca_file cannot be used: it must hold PEM certificates", code="ca_file"
+                ) from error
         client = SMTP(
             hostname=settings.host,
             port=settings.port,

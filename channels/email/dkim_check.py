@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
 
@@ -43,14 +44,15 @@ def check(
     raw: bytes,
     find_text: FindText | None = None,
     *,
-    timeout_s: float = 5.0,
+    timeout_s: float = 2.0,
     clock: Callable[[], float] = time.monotonic,
 ) -> tuple[str, ...]:
     """Return the domains whose signatures are good, in lower case.
 
     No DNS query is begun after ``timeout_s``, and none lasts longer. A signature that leaves out the From header, which
-    dkimpy alone would take, or the end of the body (``l=``) is not counted: anybody could have put in their own. Nor is
-    one by Ed25519 (RFC 8463), which dkimpy checks only with a library more; whoever signs so signs by RSA, too.
+    dkimpy alone would take, the subject, the date or the recipients, one of several such headers, or the end of the
+    body (``l=``) is not counted: anybody could have put in their own. Nor is one whose key is only being tested, or one
+    by Ed25519 (RFC 8463), which dkimpy checks only with a library more; whoever signs so signs by RSA, too.
     """
     if not _is_reasonable(raw):
         return ()
@@ -79,16 +81,30 @@ def ask_dns(name: str, timeout_s: float) -> bytes | None:
 def _signer(raw: bytes, number: int, ask: FindText, timeout_s: float) -> str | None:
     def find(name: bytes, timeout: float = timeout_s) -> bytes | None:
         found = ask(name.decode("ascii", "replace"), min(timeout, timeout_s))
-        return found if found is not None and len(found) <= _MAX_KEY else None
+        return found if found is not None and len(found) <= _MAX_KEY and not _is_tested(found) else None
 
     try:
         checker = dkim.DKIM(raw, logger=_SILENT, timeout=timeout_s)
         is_good = checker.verify(number, dnsfunc=find)
     except Exception:  # noqa: BLE001 - dkimpy raises what it likes at what a stranger has written
         return None
-    if not is_good or b"l" in checker.signature_fields or b"from" not in checker.include_headers:
+    if not is_good or b"l" in checker.signature_fields or not _covers(raw, checker.signature_fields[b"h"]):
         return None
     return str(checker.domain.decode("ascii", "replace")).lower()
+
+
+def _covers(raw: bytes, names: bytes) -> bool:
+    """Tell whether a signature over these headers leaves out none that a reader goes by."""
+    signed = Counter(name.strip().lower() for name in names.split(b":"))
+    return signed[b"from"] > 0 and all(
+        signed[name.encode()] >= len(raw_headers(raw, name)) for name in ("from", "subject", "date", "to")
+    )
+
+
+def _is_tested(record: bytes) -> bool:
+    """Tell whether a key's owner only tries it: then a message counts as unsigned (RFC 6376, section 3.6.1, ``t=``)."""
+    tags = (tag.partition(b"=") for tag in record.split(b";"))
+    return any(b"y" in map(bytes.strip, value.split(b":")) for name, _, value in tags if name.strip() == b"t")
 
 
 def _is_reasonable(raw: bytes) -> bool:

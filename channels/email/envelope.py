@@ -11,6 +11,9 @@ RCPT_TO = "X-Frontdesk-Rcpt-To"
 WHOLE_SIZE = "X-Frontdesk-Size"
 """Headers of a request that carries a bare message: the envelope's sender, which may be empty, one for each recipient,
 and the message's whole size where only its headers are carried."""
+UNREADABLE = "X-Frontdesk-Unreadable"
+"""Header of a request for a mail that the mailbox's server does not give: ``body`` where its headers are here, ``all``
+where nothing is."""
 
 
 class Verdict(StrEnum):
@@ -49,3 +52,8 @@ class Envelope:
     """The size of a message of which ``raw`` has only the headers; None where it is whole."""
     rebuilt: bool = False
     """Whether ``raw`` was rebuilt, so that no signature of it holds."""
+    unreadable: bool = False
+    """Whether ``raw`` has only the headers because the mailbox's server does not give the rest."""
+    replay_key: str | None = None
+    """What proved the request, hashed, where that proof does not cover the message: it belongs to the first message
+    that comes with it, and another one under it is a forgery. None where the proof covers the message."""

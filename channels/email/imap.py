@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-import ssl
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
 from channels.abilities import Polled
+from channels.email.imap_checkpoint import key_of
 from channels.email.imap_client import Session
 from channels.email.imap_pause import Pause
 from channels.email.imap_protocol import Limits, Lost
@@ -41,11 +41,10 @@ class ImapMailbox:
         """``max_mail_bytes``: a larger mail's headers are fetched. ``clock`` counts seconds, ``roll`` gives 0 to 1."""
         self._settings = settings
         self._limits = limits or Limits()
-        self._tls = None if settings.security == "none" else ssl.create_default_context(cafile=settings.ca_file)
         self._lock = asyncio.Lock()
         self._session: Session | None = None
         self._pause = Pause(clock, roll)
-        self._reader = Reader(settings.mailbox, max_mail_bytes, clock)
+        self._reader = Reader(settings.mailbox, key_of(settings), max_mail_bytes, clock)
 
     async def poll(self, checkpoint: Mapping[str, Any] | None, now: datetime) -> Polled:
         """Return the mails that came since the checkpoint, oldest first; None means from now on.
@@ -75,7 +74,7 @@ class ImapMailbox:
                 return await self._read_over(self._session, checkpoint, now)
             except Lost:
                 pass  # it may have been dead for long: only a new connection tells
-        self._session = await Session.open(self._settings, self._tls, self._limits)
+        self._session = await Session.open(self._settings, self._limits)
         return await self._read_over(self._session, checkpoint, now)
 
     async def _read_over(self, session: Session, checkpoint: Mapping[str, Any] | None, now: datetime) -> Polled:
@@ -120,7 +119,7 @@ class ImapMailbox:
         Raises:
             SendError: it cannot be done; the message says what to do.
         """
-        session = await Session.open(self._settings, self._tls, self._limits)
+        session = await Session.open(self._settings, self._limits)
         try:
             lasting(await session.examine(self._settings.mailbox))
         finally:

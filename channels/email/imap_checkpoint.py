@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Self
 
 from channels.email.imap_wire import Examined, Fetched, search_date
+from channels.email.settings import ImapSettings
 
 OVERLAP = timedelta(days=1)
 """How much of what may have been read is read again when a mailbox is numbered anew: clocks differ."""
 ON_ITS_WAY = timedelta(days=7)
 """How old a mail may be by its own Date when it arrives: mail servers try for 5 days (RFC 5321, section 4.5.4.1)."""
+
+
+def key_of(settings: ImapSettings) -> str:
+    """Return what tells a mailbox from every other, without a name in it: its server, its user and its folder.
+
+    The numbers of one account mean nothing in another, however alike the two count.
+    """
+    names = (settings.host.lower(), settings.username, settings.mailbox)
+    return hashlib.blake2b("\0".join(names).encode(), digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +36,7 @@ class Checkpoint:
     """
 
     mailbox: str
+    """Its key, as :func:`key_of` makes it."""
     uidvalidity: int
     uid: int
     """The highest that has been handed on or passed over."""
@@ -35,7 +47,7 @@ class Checkpoint:
 
     @classmethod
     def load(cls, stored: Mapping[str, Any] | None, mailbox: str) -> Self | None:
-        """Read a stored checkpoint; None where there is none, or where it is of another mailbox."""
+        """Read a stored checkpoint; None where there is none, or where its key is another mailbox's."""
         if not stored or stored["mailbox"] != mailbox:
             return None
         seen_at = datetime.fromisoformat(stored["seen_at"])

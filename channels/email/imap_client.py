@@ -40,14 +40,15 @@ class Session:
         self._can_idle = False
 
     @classmethod
-    async def open(cls, settings: ImapSettings, tls: ssl.SSLContext | None, limits: Limits) -> Self:
-        """Connect and log in; ``tls`` is used as the settings say.
+    async def open(cls, settings: ImapSettings, limits: Limits) -> Self:
+        """Connect and log in.
 
         Raises:
             Lost: the server cannot be reached, or is busy.
             Refused: it cannot be used as the settings say.
             CredentialsRejected: the server says so.
         """
+        tls = None if settings.security == "none" else await asyncio.to_thread(_trusted, settings)
         session = cls(Protocol(limits), settings)
         try:
             async with asyncio.timeout(limits.connect_s):
@@ -131,7 +132,8 @@ class Session:
         """Return what the server tells of messages, by UID, and whether that is all that it has to tell.
 
         Raises:
-            Lost: there is no answer, or it is longer than ``max_bytes``.
+            Lost: there is no answer.
+            TooLong: it is longer than ``max_bytes``.
         """
         response = await self._protocol.ask(self._protocol.fetch(uids, items, by_uid=True), max_bytes)
         return read_fetch(response.lines[:-1]), response.result == "OK"
@@ -174,6 +176,18 @@ class Session:
     def drop(self) -> None:
         """Hang up."""
         self._protocol.drop()
+
+
+def _trusted(settings: ImapSettings) -> ssl.SSLContext:
+    """Return whom we believe to be the server; reads files.
+
+    Raises:
+        Refused: the owner's own list cannot be read.
+    """
+    try:
+        return ssl.create_default_context(cafile=settings.ca_file)
+    except OSError as error:  # ssl.SSLError is one
+        raise Refused(f"imap.ca_file cannot be used ({type(error).__name__}): it must hold PEM certificates") from error
 
 
 def _unreachable(error: OSError, settings: ImapSettings) -> SendError:

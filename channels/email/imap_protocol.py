@@ -41,6 +41,10 @@ class Lost(RetryLater):
     """The connection to the mail server is gone."""
 
 
+class TooLong(Lost):
+    """The mail server's answer is longer than it may be."""
+
+
 class Protocol(IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib carries no types
     """One connection, which notices that it ends, and reads no more than was asked for."""
 
@@ -106,7 +110,8 @@ class Protocol(IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib carries
         """Wait for an answer to a command.
 
         Raises:
-            Lost: there will be none, or none of at most ``max_bytes``.
+            Lost: there will be none.
+            TooLong: it is longer than ``max_bytes``.
         """
         self._left_bytes = max_bytes
         try:
@@ -121,7 +126,7 @@ class Protocol(IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib carries
         finally:
             self._silence = None
         if isinstance(response, Response) and response.result == _LOST:
-            raise Lost
+            raise TooLong if self._left_bytes < 0 else Lost
         return response
 
     async def _unless_gone(self, answer: Awaitable[Any]) -> Any:

@@ -9,9 +9,11 @@ from typing import Any
 
 from channels.abilities import Polled
 from channels.base import Request
-from channels.email.envelope import RAW, WHOLE_SIZE
+from channels.email.envelope import RAW, UNREADABLE, WHOLE_SIZE
 from channels.email.imap_checkpoint import Checkpoint
 from channels.email.imap_client import Session
+from channels.email.imap_protocol import TooLong
+from channels.email.imap_trouble import Trouble, Wanted
 from channels.email.imap_wire import Examined, Fetched
 from channels.email.settings import MEGABYTE
 from channels.errors import Refused, RetryLater
@@ -26,23 +28,26 @@ HEADER_BYTES = 256 * 1024
 """How much of a header block is fetched; more of it is not read anyway."""
 SLACK_BYTES = 2 * MEGABYTE
 """What may come beside a message: an answer's own words, and what a server got wrong about a size."""
-TRIES = 3
-"""How often a mail is asked for whole, and then for its headers only."""
+NEAR = 500
+PROBE_BYTES = 4096
+"""How far before a mail that cannot be fetched another is looked for, and how much of that is fetched."""
 
 
 class Reader:
     """Reads a mailbox from a checkpoint on, and remembers which mail could not be fetched.
 
-    Such a mail holds up the others for a while, but not for ever: after some failures only its headers are handed on,
-    and after some more an empty message, which nobody can read, so that a person hears of it.
+    Such a mail holds up the others for a while, but not for ever: see :class:`channels.email.imap_trouble.Trouble`. A
+    server that gives no other mail either is only waited for.
     """
 
-    def __init__(self, mailbox: str, max_mail_bytes: int, clock: Callable[[], float]) -> None:
+    def __init__(self, mailbox: str, key: str, max_mail_bytes: int, clock: Callable[[], float]) -> None:
+        """``key`` is the mailbox's own, for the checkpoint."""
         self._mailbox = mailbox
+        self._key = key
         self._max_mail_bytes = max_mail_bytes
         self._clock = clock
-        self._trouble = (0, 0)  # UIDVALIDITY and UID
-        self._failures = 0
+        self._trouble: Trouble | None = None
+        self._probes = 0
 
     async def read(self, session: Session, stored: Mapping[str, Any] | None, now: datetime) -> Polled:
         """Return what came since the stored checkpoint.
@@ -53,9 +58,9 @@ class Reader:
         """
         examined = await session.examine(self._mailbox)
         uidvalidity = lasting(examined)
-        start = Checkpoint.load(stored, self._mailbox)
+        start = Checkpoint.load(stored, self._key)
         if start is None:
-            return Polled((), Checkpoint(self._mailbox, uidvalidity, await _highest(session, examined), now).dump())
+            return Polled((), Checkpoint(self._key, uidvalidity, await _highest(session, examined), now).dump())
         if not start.still_fits(examined):
             start = start.renumbered(uidvalidity, await _highest(session, examined))
         start, uids = await _unread(session, start)
@@ -65,44 +70,71 @@ class Reader:
 
     async def _fetch(self, session: Session, start: Checkpoint, uids: tuple[int, ...], now: datetime) -> Polled:
         """Fetch the first mails; what could be fetched before a failure is handed on all the same."""
-        failures = self._failures if self._trouble == (start.uidvalidity, uids[0]) else 0
-        chosen = uids[: 1 if failures else BATCH]
+        trouble = self._trouble_with(start.uidvalidity, uids[0])
+        gives_another = trouble is not None and await self._gives_another(session, uids)
+        wanted = trouble.wanted if trouble is not None else Wanted.WHOLE
+        chosen = uids[:BATCH] if trouble is None else uids[:1]
         at = start
         requests: list[Request] = []
         uid, until, total_bytes = uids[0], self._clock() + BATCH_S, 0
         try:
-            heads = await _heads(session, chosen) if failures < TRIES else {uid: Fetched(uid)}
+            heads = await _heads(session, chosen) if wanted is Wanted.WHOLE else {uid: Fetched(uid)}
             for uid in chosen:
                 head = heads.get(uid)
                 total_bytes += 0 if head is None or self._is_too_large(head) else head.size or 0
                 if requests and (total_bytes > BATCH_BYTES or self._clock() > until):
                     break
                 if head is not None and start.wants(head):
-                    requests += await self._mail(session, start, head, failures)
+                    requests += await self._mail(session, start, head, wanted)
                 at = at.past(uid)
-        except RetryLater:
-            self._note(start.uidvalidity, uid)
+        except RetryLater as error:
+            is_proven = gives_another or bool(requests) or isinstance(error, TooLong)  # a server that is away is silent
+            self._note(start.uidvalidity, uid, is_proven=is_proven)
             if at == start:
                 raise
         caught_up = at.uid == uids[-1] and start.reread_below is None
         return Polled((), (replace(at, seen_at=now) if caught_up else at).dump(), tuple(requests), more=not caught_up)
 
-    def _note(self, uidvalidity: int, uid: int) -> None:
-        self._failures = self._failures + 1 if self._trouble == (uidvalidity, uid) else 1
-        self._trouble = (uidvalidity, uid)
+    def _trouble_with(self, uidvalidity: int, uid: int) -> Trouble | None:
+        trouble = self._trouble
+        return trouble if trouble is not None and (trouble.uidvalidity, trouble.uid) == (uidvalidity, uid) else None
 
-    async def _mail(self, session: Session, at: Checkpoint, head: Fetched, failures: int) -> list[Request]:
+    def _note(self, uidvalidity: int, uid: int, *, is_proven: bool) -> None:
+        now_s = self._clock()
+        self._trouble = self._trouble_with(uidvalidity, uid) or Trouble(uidvalidity, uid, now_s)
+        self._trouble.note(now_s, is_proven=is_proven)
+
+    async def _gives_another(self, session: Session, uids: tuple[int, ...]) -> bool:
+        """Tell whether the server gives another mail than the first; False where there is no other.
+
+        Another one each time is tried first: it may be a bad one, too.
+
+        Raises:
+            RetryLater: it gives nothing now.
+        """
+        first = uids[0]
+        before = await session.search("UID", f"{max(1, first - NEAR)}:{first - 1}") if first > 1 else ()
+        others = [*uids[1:3], *before[-2:]]
+        turn = self._probes % max(1, len(others))
+        self._probes += 1
+        for other in others[turn:] + others[:turn]:
+            if await _content(session, other, f"BODY.PEEK[]<0.{PROBE_BYTES}>", SLACK_BYTES) is not None:
+                return True
+        return False
+
+    async def _mail(self, session: Session, at: Checkpoint, head: Fetched, wanted: Wanted) -> list[Request]:
         """Fetch one mail, whole or its headers; none where it is gone."""
         number = (UID, f"{at.uidvalidity}/{head.uid}")
-        if failures >= 2 * TRIES:
-            return [self._request(b"", number, (WHOLE_SIZE, "0"))]
-        whole = failures < TRIES and not self._is_too_large(head)
+        if wanted is Wanted.NOTHING:
+            return [self._request(b"", number, (WHOLE_SIZE, "0"), (UNREADABLE, "all"))]
+        whole = wanted is Wanted.WHOLE and not self._is_too_large(head)
         items = "BODY.PEEK[]" if whole else f"RFC822.SIZE BODY.PEEK[HEADER]<0.{HEADER_BYTES}>"
         mail = await _content(session, head.uid, items, SLACK_BYTES + (self._max_mail_bytes if whole else 0))
         if mail is None:
             return []
         size = [] if whole else [(WHOLE_SIZE, str(mail.size or head.size or 0))]
-        return [self._request(mail.content or b"", number, *size)]
+        unreadable = [(UNREADABLE, "body")] if wanted is Wanted.HEADERS else []
+        return [self._request(mail.content or b"", number, *size, *unreadable)]
 
     def _is_too_large(self, head: Fetched) -> bool:
         return (head.size or 0) > self._max_mail_bytes

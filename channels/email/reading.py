@@ -13,8 +13,8 @@ from urllib.parse import parse_qs, quote, urlsplit
 from channels.base import Attachment, Clue, ClueKind, Consent, Inbound, Parsed, Preference, Reply, Request
 from channels.consent import OTHER_WORDS, consent_of
 from channels.email import automatic, quoting, threads
-from channels.email.bounces import read_report
-from channels.email.envelope import MAIL_FROM, RCPT_TO, WHOLE_SIZE, Envelope
+from channels.email.bounces import Report, read_report
+from channels.email.envelope import MAIL_FROM, RCPT_TO, UNREADABLE, WHOLE_SIZE, Envelope
 from channels.email.html import cut_html
 from channels.email.mail import Mail, Part
 from channels.email.mime import message_ids, read_addresses, read_head, read_mail
@@ -87,11 +87,17 @@ class Reading:
     def _told(self, mail: Mail, envelope: Envelope) -> Parsed:
         report = read_report(mail, envelope, self.address, self.references.read_message_id)
         if report is not None:
-            return Parsed(report.statuses, self.accepted, () if report.statuses else (report.kind,))
+            statuses = report.statuses if self._is_believed(report, mail, envelope) else ()
+            return Parsed(statuses, self.accepted, () if statuses else (report.kind,))
         why = automatic.why_automatic(mail, envelope, automatic.Own(self.own_addresses, self.references))
         if why == automatic.OWN:
             return Parsed((), self.accepted, ("own_mail",))
         return Parsed((self._inbound(mail, envelope, why),), self.accepted)
+
+    def _is_believed(self, report: Report, mail: Mail, envelope: Envelope) -> bool:
+        """Tell whether a report may come from whom it says: servers report without a sender (RFC 3464, section 2)."""
+        is_from_server = automatic.has_no_return_path(mail, envelope) or automatic.is_bounce(mail, envelope)
+        return judge(mail, envelope, self.trust).level != "failed" and (report.kind != "bounce" or is_from_server)
 
     # --- a message ---
 
@@ -100,29 +106,31 @@ class Reading:
         external_id = _external_id(mail, envelope)
         place = threads.place_of(mail, envelope, sender, external_id.strip("<>"), self.references)
         trust = judge(mail, envelope, self.trust)
-        if place.proves_sender:
+        if place.proves_sender and trust.level != "failed":  # who was in copy of an answer has its token as well
             trust = Trust("verified", "token")
         words = self._cut(mail, envelope)
         attachments = tuple(_attachment(part, external_id) for part in mail.parts)
-        return Inbound(
+        event = Inbound(
             account=self.address,
             sender=sender,
             external_id=external_id,
             text=words.new.strip() or _subject(mail) or NO_TEXT,
             attachments=attachments,
-            consent=_consent(words.new, mail) if not attachments else None,
             automatic=why,
             thread_key=place.thread_key,
             clues=_believed(place.clues, trust),
-            known_as=place.known_as,
-            fingerprint=_fingerprint(words.new, mail),
+            known_as=place.known_as if trust.level != "failed" else (),
+            fingerprint=_fingerprint(sender, words.new, mail),
             original=envelope.raw,
             sender_name=name,
             sent_at=_sent_at(mail),
-            metadata=_metadata(mail, envelope, words, trust),
+            metadata=_metadata(mail, envelope, words),
         )
+        return _judged(event, trust)
 
     def _cut(self, mail: Mail, envelope: Envelope) -> Cut:
+        if envelope.unreadable:
+            return Cut("[an e-mail that the mail server does not give: look in the mailbox itself]", "")
         if envelope.whole_size is not None:
             size = max(1, round(envelope.whole_size / MEGABYTE))
             return Cut(f"[an e-mail of {size} MB, which is more than is kept: only its headers are here]", "")
@@ -140,19 +148,34 @@ class Vouching:
 
     reading: Reading
 
-    def __call__(self, request: Request, parsed: Parsed) -> Parsed:
-        """Return the same events, with what is made of their sender now."""
+    def __call__(self, request: Request) -> Trust | None:
+        """Return what is made of the sender now, or None where there is no message whose signatures can hold."""
         from channels.email.dkim_check import check
 
-        events = parsed.events
-        if len(events) != 1 or not isinstance(events[0], Inbound) or events[0].metadata.get("trust") == "verified":
-            return parsed
         envelope = self.reading.envelope(request)
         if isinstance(envelope, Parsed) or envelope.rebuilt or envelope.whole_size is not None:
-            return parsed
-        trust = judge(read_head(envelope.raw), envelope, self.reading.trust, check(envelope.raw))
-        metadata = {**events[0].metadata, **_said_of(trust)}
-        return replace(parsed, events=(replace(events[0], metadata=metadata),))
+            return None
+        return judge(read_head(envelope.raw), envelope, self.reading.trust, check(envelope.raw))
+
+
+def vouched(parsed: Parsed, found: Trust | None) -> Parsed:
+    """Return the same events, with what was found of their sender where nobody had vouched for them."""
+    events = parsed.events
+    if found is None or len(events) != 1 or not isinstance(events[0], Inbound) or is_verified(events[0]):
+        return parsed
+    return replace(parsed, events=(_judged(events[0], found),))
+
+
+def is_verified(event: Inbound) -> bool:
+    """Tell whether its sender is who they say."""
+    return event.metadata.get("trust") == "verified"
+
+
+def _judged(event: Inbound, trust: Trust) -> Inbound:
+    """Mark an event by what is made of its sender; what a forger says about consent is not said by the customer."""
+    said = consent_of(event.text, OTHER_WORDS) if not event.attachments and trust.level != "failed" else None
+    metadata = {**event.metadata, "trust": trust.level, "trust_why": trust.why}
+    return replace(event, consent=said, metadata=metadata)
 
 
 def unsubscribe_token_in(target: str) -> str | None:
@@ -167,7 +190,10 @@ def _bare(request: Request) -> Envelope:
     recipients = tuple(value for name, value in request.headers if name == RCPT_TO)
     size = request.header(WHOLE_SIZE)
     whole_size = int(size) if size is not None else None
-    return Envelope(request.content(), request.header(MAIL_FROM), recipients, whole_size=whole_size)
+    unreadable = request.header(UNREADABLE) is not None
+    return Envelope(
+        request.content(), request.header(MAIL_FROM), recipients, whole_size=whole_size, unreadable=unreadable
+    )
 
 
 def _read(envelope: Envelope) -> Mail:
@@ -199,19 +225,22 @@ def _subject(mail: Mail) -> str:
     return " ".join((mail.header("subject") or "").split())[:MAX_SUBJECT]
 
 
-def _consent(new: str, mail: Mail) -> Consent | None:
-    """Return what the whole message says about consent; one without a text may say it in its subject."""
-    return consent_of(new if new.strip() else _subject(mail), OTHER_WORDS)
-
-
 def _believed(clues: tuple[Clue, ...], trust: Trust) -> tuple[Clue, ...]:
-    """Leave out what anybody can know, where the sender is not who they say."""
-    return tuple(c for c in clues if c.kind is ClueKind.DELIVERY) if trust.level == "failed" else clues
+    """Leave out what anybody can know or guess, where the sender is not, or may not be, who they say."""
+    if trust.level == "failed":
+        return tuple(clue for clue in clues if clue.kind is ClueKind.DELIVERY)
+    if trust.why == "not_aligned":
+        return tuple(clue for clue in clues if clue.kind is not ClueKind.SUBJECT)
+    return clues
 
 
-def _fingerprint(new: str, mail: Mail) -> str:
-    """Return a hash of what it says; how it is spaced, and by which way it came, makes no difference."""
-    digest = hashlib.blake2b(" ".join(new.split()).lower().encode("utf-8", "replace"), digest_size=12)
+def _fingerprint(sender: str, new: str, mail: Mail) -> str:
+    """Return a hash of who says what; how it is spaced, and by which way it came, makes no difference.
+
+    The sender too: somebody who has a copy of a mail could send it first, in their own name and under its id.
+    """
+    said = f"{sender}\0{' '.join(new.split()).lower()}"
+    digest = hashlib.blake2b(said.encode("utf-8", "replace"), digest_size=12)
     for part in mail.parts:
         digest.update(hashlib.blake2b(part.content, digest_size=12).digest())
     return digest.hexdigest()
@@ -231,17 +260,12 @@ def _sent_at(mail: Mail) -> datetime | None:
     return sent_at if _FIRST_YEAR <= sent_at.year <= _LAST_YEAR else None
 
 
-def _metadata(mail: Mail, envelope: Envelope, words: Cut, trust: Trust) -> Mapping[str, Any]:
+def _metadata(mail: Mail, envelope: Envelope, words: Cut) -> Mapping[str, Any]:
     told = {
         "subject": _subject(mail),
         "references": list(threads.references_of(mail)),
         "quoted": words.quoted[:MAX_QUOTED].strip(),
         "defects": list(mail.defects),
         "whole_size": envelope.whole_size,
-        **_said_of(trust),
     }
     return {name: value for name, value in told.items() if value}
-
-
-def _said_of(trust: Trust) -> dict[str, str]:
-    return {"trust": trust.level, "trust_why": trust.why}

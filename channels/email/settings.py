@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -173,6 +174,11 @@ class ListenSettings(_Section):
     key: ReadableFile | None = None
     require_tls: bool = False
 
+    @property
+    def is_for_anybody(self) -> bool:
+        """Whether strangers can hand mail over: they speak SMTP, and LMTP only a mail server of ours does."""
+        return self.protocol == "smtp" and not _is_loopback(self.host)
+
     @model_validator(mode="after")
     def _have_both_files(self) -> Self:
         if (self.certificate is None) != (self.key is None):
@@ -214,7 +220,10 @@ class TrustSettings(_Section):
     """Whom we believe about a sender."""
 
     authserv_id: Text | None = None
-    """The name that our own border host gives itself in Authentication-Results (RFC 8601); others' are ignored."""
+    """The name that our own border host gives itself in Authentication-Results (RFC 8601); others' are ignored.
+
+    It has to take out what others have written under its name (section 5).
+    """
     dkim: bool = False
     """Whether DKIM signatures are checked here, which asks the DNS."""
 
@@ -252,6 +261,16 @@ class EmailSettings(_Section):
             raise ValueError("needs inbound, imap or listen: no mail could come in")
         return self
 
+    @model_validator(mode="after")
+    def _believe_no_stranger(self) -> Self:
+        if self.trust.authserv_id is not None and self.listen is not None and self.listen.is_for_anybody:
+            raise ValueError(
+                "trust.authserv_id cannot stand beside listen.protocol smtp on an address that others reach: whoever "
+                "writes there could add your border host's verdict to their own mail. Let the border host deliver by "
+                "lmtp, or listen on 127.0.0.1, or leave trust.authserv_id out and set trust.dkim"
+            )
+        return self
+
     @property
     def own_addresses(self) -> frozenset[str]:
         """Every address whose mail is ours, in lower case."""
@@ -275,6 +294,13 @@ class EmailSettings(_Section):
         if self.token_secret is not None or _secrets_in((self.inbound, self.imap, self.smtp)):
             return self
         return self.model_copy(update={"token_secret": SecretStr(secret)})
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
 
 
 def _secrets_in(sections: tuple[BaseModel | None, ...]) -> list[str]:

@@ -15,6 +15,8 @@ from channels.base import Request
 
 log = structlog.get_logger(__name__)
 
+SMALL_ONLY_BYTES = 8 * 1024 * 1024
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -22,6 +24,13 @@ class Limits:
 
     memory_bytes: int
     """Of messages that are being received or stored, all together."""
+    network_bytes: int | None = None
+    """... and of those from one IP address, or one IPv6 network of 64 bits; None where a mail server stands before
+    us."""
+    small_only_bytes: int = 0
+    """So much of ``memory_bytes`` is for messages of at most ``small_bytes`` only: large ones never shut out the usual
+    ones."""
+    small_bytes: int = 256 * 1024
     per_address: int | None = None
     """Connections of one IP address, or of one IPv6 network of 64 bits; None where a mail server stands before us."""
     connections: int = 200
@@ -42,34 +51,56 @@ class Limits:
         By LMTP comes one mail server, and one recipient at a time: DATA is answered once for each.
         """
         memory_bytes = max(4 * max_mail_bytes, 64 * 1024 * 1024)
-        return cls(memory_bytes, recipients=1) if protocol == "lmtp" else cls(memory_bytes, per_address=20)
+        if protocol == "lmtp":
+            return cls(memory_bytes, small_only_bytes=SMALL_ONLY_BYTES, recipients=1)
+        return cls(memory_bytes, memory_bytes // 2, SMALL_ONLY_BYTES, per_address=20)
 
 
 class Room:
-    """So many bytes of memory, for all messages together."""
+    """Memory for all messages together."""
 
-    def __init__(self, free_bytes: int) -> None:
-        self.free_bytes = free_bytes
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._free_bytes = limits.memory_bytes
+        self._by_network: Counter[str] = Counter()
+
+    def take(self, network: str, size: int, before: int) -> bool:
+        """Take so many bytes for a message that has ``before`` already, and tell whether there were as many."""
+        limits = self._limits
+        kept_back = 0 if before + size <= limits.small_bytes else limits.small_only_bytes
+        is_much = limits.network_bytes is not None and self._by_network[network] + size > limits.network_bytes
+        if is_much or size > self._free_bytes - kept_back:
+            return False
+        self._free_bytes -= size
+        self._by_network[network] += size
+        return True
+
+    def give_back(self, network: str, size: int) -> None:
+        """Take so many bytes back."""
+        self._free_bytes += size
+        self._by_network[network] -= size
+        if not self._by_network[network]:
+            del self._by_network[network]
 
 
 class Share:
     """What one message has of it."""
 
-    def __init__(self, room: Room) -> None:
+    def __init__(self, room: Room, network: str) -> None:
         self._room = room
+        self._network = network
         self._size = 0
 
     def grow(self, size: int) -> bool:
         """Take so many bytes more, and tell whether there were as many."""
-        if size > self._room.free_bytes:
+        if not self._room.take(self._network, size, self._size):
             return False
-        self._room.free_bytes -= size
         self._size += size
         return True
 
     def free(self) -> None:
         """Give everything back."""
-        self._room.free_bytes += self._size
+        self._room.give_back(self._network, self._size)
         self._size = 0
 
 
@@ -105,7 +136,7 @@ class Door:
         self.limits = limits
         self.is_closing = False
         self._receive = receive
-        self._room = Room(limits.memory_bytes)
+        self._room = Room(limits)
         self._connections: dict[Connection, str] = {}
         self._by_address: Counter[str] = Counter()
         self._storing: set[asyncio.Task[bool]] = set()
@@ -156,9 +187,9 @@ class Door:
 
     # --- messages ---
 
-    def share(self) -> Share:
-        """Return the room of a new message, which is empty."""
-        return Share(self._room)
+    def share(self, connection: Connection) -> Share:
+        """Return the room of a connection's new message, which is empty."""
+        return Share(self._room, self._connections[connection])
 
     async def store(self, request: Request, share: Share) -> bool:
         """Hand a message over; tell whether it is on disk. Its share is given back.

@@ -135,7 +135,7 @@ class SmtpSession(SMTP):
             await self.push("501 5.5.4 Syntax: DATA" if arg else "503 5.5.1 need RCPT command")
             return
         self._is_taking = True
-        share = self._door.share()
+        share = self._door.share(self)
         try:
             reply = await self._take(self.envelope, share)
         except TimeoutError:

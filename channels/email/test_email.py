@@ -15,7 +15,7 @@ import pytest
 from channels.base import ChannelContext, Clue, ClueKind, Consent, DeliveryStatus, Inbound, Preference, Request, Status
 from channels.email import threads
 from channels.email.channel import EmailChannel, MailboxChannel
-from channels.email.envelope import MAIL_FROM, RAW, RCPT_TO, WHOLE_SIZE
+from channels.email.envelope import MAIL_FROM, RAW, RCPT_TO, UNREADABLE, WHOLE_SIZE
 from channels.email.references import References
 from channels.email.settings import EmailSettings
 from channels.errors import PayloadError, SignatureError
@@ -155,6 +155,14 @@ def test_a_mail_that_is_too_large_is_its_headers_and_a_note() -> None:
     assert event.attachments == ()
 
 
+def test_a_mail_that_a_mailbox_does_not_give_says_so() -> None:
+    """Somebody has to look there; nobody takes it for one that is too large."""
+    head = mail("").partition(b"\n\n")[0] + b"\n\n"
+    event = told(by_smtp(head, **{WHOLE_SIZE: "1000", UNREADABLE: "body"}))
+
+    assert event.text == "[an e-mail that the mail server does not give: look in the mailbox itself]"
+
+
 @pytest.mark.parametrize(
     ("text", "subject", "consent"),
     [("STOP", "Roof", Consent.OPT_OUT), ("", "unsubscribe", Consent.OPT_OUT), ("Stop please", "STOP", None)],
@@ -259,7 +267,7 @@ def test_a_subject_that_everybody_writes_tells_nothing(subject: str) -> None:
 
 
 def test_a_sender_who_is_not_who_they_say_is_led_nowhere_by_what_anybody_can_know() -> None:
-    """A token that is bound to them proves more than what failed."""
+    """Their token leads to its thread, and proves nothing: whoever was in copy of an answer has it."""
     results = "mx.example.com; dmarc=fail header.from=example.org"
     trust = {"authserv_id": "mx.example.com"}
     raw = mail(Authentication_Results=results, References="<first@example.org>", Subject="Re: Roof repair")
@@ -269,7 +277,35 @@ def test_a_sender_who_is_not_who_they_say_is_led_nowhere_by_what_anybody_can_kno
     proven = told(by_smtp(raw, token), trust=trust)
 
     assert (event.metadata["trust"], event.clues) == ("failed", ())
-    assert (proven.metadata["trust"], proven.clues[0]) == ("verified", Clue(ClueKind.DELIVERY, DELIVERY))
+    assert event.known_as == ()
+    assert (proven.metadata["trust"], proven.clues) == ("failed", (Clue(ClueKind.DELIVERY, DELIVERY),))
+
+
+@pytest.mark.parametrize(("dmarc", "consent"), [("pass", Consent.OPT_OUT), ("none", Consent.OPT_OUT), ("fail", None)])
+def test_a_forger_says_nothing_about_consent(dmarc: str, consent: Consent | None) -> None:
+    """STOP in somebody's name would silence them, START would let us write to who wants nothing."""
+    results = f"mx.example.com; dmarc={dmarc} header.from=example.org"
+    event = told(posted(mail("STOP", Authentication_Results=results)), trust={"authserv_id": "mx.example.com"})
+
+    assert event.consent is consent
+
+
+def test_a_copy_that_somebody_else_sends_first_is_another_message() -> None:
+    """Who was in copy could send the customer's own words under the customer's own id."""
+    theirs, copied = told(posted(mail())), told(posted(mail(From="thief@example.net")))
+
+    assert theirs.external_id == copied.external_id
+    assert theirs.fingerprint != copied.fingerprint
+
+
+def test_a_guessed_subject_leads_nowhere_where_the_sender_was_checked_in_vain() -> None:
+    """Where nobody checks anything, it is all that some programs leave of a thread."""
+    results = "mx.example.com; spf=softfail smtp.mailfrom=example.org; dkim=none"
+    raw = mail(Authentication_Results=results, Subject="Re: Roof repair")
+    checked, unchecked = told(posted(raw), trust={"authserv_id": "mx.example.com"}), told(posted(raw))
+
+    assert checked.metadata["trust_why"] == "not_aligned"
+    assert (checked.clues, len(unchecked.clues)) == ((), 1)
 
 
 # --- who is to answer ---
@@ -304,12 +340,16 @@ def test_a_bounce_is_a_report_on_its_delivery() -> None:
     )
     raw = message.as_bytes().rstrip(b"\n") + b"\n\n" + body.encode()
     [status] = channel().parse(posted(raw)).events
+    by_a_person = channel().parse(
+        by_smtp(raw.replace(b"MAILER-DAEMON@mx", b"evil@mx"), US, mail_from="evil@mx.example.org")
+    )
     forged = channel().parse(posted(raw.replace(DELIVERY[:8].encode(), b"00000000")))
 
     assert isinstance(status, Status)
     assert (status.status, status.delivery_id, status.error_code) == (DeliveryStatus.FAILED, DELIVERY, "5.1.1")
     assert status.undeliverable
     assert (forged.events, forged.ignored) == ((), ("bounce",))
+    assert by_a_person.events == ()
 
 
 # --- one click ---

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from channels.email.imap_checkpoint import Checkpoint
+from channels.email.imap_checkpoint import Checkpoint, key_of
 from channels.email.imap_wire import Examined, Fetched
+from channels.email.settings import ImapSettings
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 AT = Checkpoint("INBOX", 7, 41, NOON)
@@ -26,6 +28,29 @@ def test_another_mailbox_begins_anew(stored):
     """What was read in one mailbox says nothing of another."""
 
     assert Checkpoint.load(stored, "INBOX") is None
+
+
+ACCOUNT = {"host": "imap.example.com", "username": "help", "password": "word"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_same"),
+    [
+        ({"password": "another", "port": 143, "security": "starttls"}, True),
+        ({"host": "IMAP.example.com"}, True),
+        ({"host": "imap.example.net"}, False),
+        ({"username": "sales"}, False),
+        ({"username": "Help"}, False),
+        ({"mailbox": "Archive"}, False),
+    ],
+)
+def test_another_account_has_another_key(changes, is_same):
+    """Two accounts of one server may count alike; the key names neither."""
+    key = key_of(ImapSettings.model_validate(ACCOUNT))
+    other = key_of(ImapSettings.model_validate(ACCOUNT | changes))
+
+    assert (other == key) is is_same
+    assert re.fullmatch("[0-9a-f]{32}", key)
 
 
 @pytest.mark.parametrize(

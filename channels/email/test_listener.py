@@ -28,7 +28,7 @@ from channels.email.data_lines import DataLines
 from channels.email.envelope import MAIL_FROM, RCPT_TO
 from channels.email.listener import listen
 from channels.email.settings import ListenSettings
-from channels.email.smtp_door import Door, Limits
+from channels.email.smtp_door import Door, Limits, Room, Share
 
 OWN = frozenset({"help@example.com", "sales@example.com"})
 MAIL = b"From: Customer <customer@example.org>\r\nSubject: Hello\r\n\r\nGood day\r\n"
@@ -417,6 +417,50 @@ async def test_without_any_room_no_message_is_begun(store: Store) -> None:
 
     assert answer.startswith("451 4.3.1")
     assert stored.startswith("250")
+
+
+def test_one_network_cannot_fill_the_room() -> None:
+    """Others still find theirs, and what it gives back it may have again."""
+    room = Room(few(memory_bytes=100, network_bytes=50, small_bytes=1000))
+    first, second, other = Share(room, "192.0.2.1"), Share(room, "192.0.2.1"), Share(room, "192.0.2.2")
+
+    assert [first.grow(30), second.grow(30), second.grow(20), other.grow(50), other.grow(1)] == [
+        *(True, False, True, True, False)
+    ]
+    first.free()
+    assert [second.grow(30), second.grow(1)] == [True, False]
+    second.free()
+    other.free()
+    assert [first.grow(50), other.grow(50)] == [True, True]
+
+
+def test_large_messages_leave_room_for_small_ones() -> None:
+    """A part of it is only theirs."""
+    room = Room(few(memory_bytes=100, small_only_bytes=30, small_bytes=10))
+    large, small = Share(room, "192.0.2.1"), Share(room, "192.0.2.1")
+
+    assert [large.grow(10), large.grow(60), large.grow(1)] == [True, True, False]
+    assert [small.grow(10), small.grow(1)] == [True, False]
+
+
+def test_strangers_share_the_room_and_a_mail_server_of_ours_has_all_of_it() -> None:
+    """By LMTP everything comes from one place."""
+    smtp, lmtp = (Limits.of(50_000_000, protocol) for protocol in ("smtp", "lmtp"))
+
+    assert (smtp.network_bytes, lmtp.network_bytes) == (100_000_000, None)
+    assert smtp.small_only_bytes == lmtp.small_only_bytes == 8 * 1024 * 1024
+
+
+async def test_a_client_that_fills_its_networks_part_is_put_off(store: Store) -> None:
+    """It has sent its message to the end, and comes again."""
+    async with serving(store, limits=few(network_bytes=100_000)) as server:
+        line = await server.call()
+        await line.begin("EHLO")
+        put_off = await line.hand_over(b"x" * 150_000 + b"\r\n")
+        await line.begin("EHLO")
+        stored = await line.hand_over(b"x" * 80_000 + b"\r\n")
+
+    assert (put_off[:9], stored[:3]) == ("451 4.3.1", "250")
 
 
 async def test_room_of_those_who_hang_up_is_free_again(store: Store) -> None:

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from pathlib import Path
 
 import pytest
 from aiosmtplib import SMTP
 
-from channels.email.client import ANSWER_TIMEOUT_S, SEND_TIMEOUT_S, TIMEOUT_S, Smtp, _Connection
+from channels.email.client import (
+    ANSWER_TIMEOUT_S,
+    BUSY_S,
+    PLACE_TIMEOUT_S,
+    SEND_TIMEOUT_S,
+    TIMEOUT_S,
+    Smtp,
+    _Connection,
+)
 from channels.email.codes import GREYLISTED_S, MAX_MESSAGE, said
 from channels.email.test_smtp_doubles import END, GREETING, SmtpServer
 from channels.errors import CredentialsRejected, OutcomeUnknown, Refused, RetryLater, SendError, Undeliverable
@@ -186,9 +195,9 @@ async def test_only_so_many_connections_are_made_and_each_carries_many_mails() -
 
 
 async def test_who_waits_too_long_for_a_place_comes_again() -> None:
-    """The server works; it is only slow, so the channel goes on."""
+    """No mail could be sent now, so the channel rests for a moment, and this one has not been tried."""
     server = SmtpServer()
-    async with server.serving(connections=1, timeout_s=0.1) as smtp:
+    async with server.serving(connections=1, place_timeout_s=0.1) as smtp:
         server.pause.clear()
         first = asyncio.create_task(smtp.send(US, CUSTOMER, RAW))
         await server.received.get()
@@ -197,7 +206,33 @@ async def test_who_waits_too_long_for_a_place_comes_again() -> None:
         server.pause.set()
 
         assert await first == "2.0.0 kept"
-        assert not raised.value.channel_wide
+        assert (raised.value.channel_wide, raised.value.code, raised.value.retry_after_s) == (True, "busy", BUSY_S)
+
+
+async def test_the_wait_for_a_place_is_no_part_of_the_time_for_a_mail() -> None:
+    """Whoever had to wait for long has as much time as the others, and no server is blamed for it."""
+    server = SmtpServer()
+    async with server.serving(connections=1, place_timeout_s=5.0, timeout_s=0.4) as smtp:
+        server.pause.clear()
+        first = asyncio.create_task(smtp.send(US, CUSTOMER, RAW))
+        await server.received.get()
+        second = asyncio.create_task(smtp.send(US, CUSTOMER, RAW))
+        asyncio.get_running_loop().call_later(0.6, server.pause.set)
+
+        assert [await first, await second] == ["2.0.0 kept"] * 2
+
+
+async def test_a_list_of_certificates_that_is_none_is_said(tmp_path: Path) -> None:
+    """The doctor tells it, and mail waits until it is put right."""
+    file = tmp_path / "ca.pem"
+    file.write_text("no certificate")
+    server = SmtpServer()
+    async with server.serving():
+        smtp = Smtp(server.settings(security="starttls", ca_file=file), "example.com")
+        with pytest.raises(RetryLater, match=r"smtp\.ca_file .* PEM") as raised:
+            await smtp.check()
+
+    assert raised.value.code == "ca_file"
 
 
 async def test_a_mail_that_is_under_way_when_the_client_closes_arrives() -> None:
@@ -359,4 +394,4 @@ def test_what_a_server_says_is_shown_short() -> None:
 
 def test_a_send_ends_before_the_outbox_gives_it_up() -> None:
     """So that it is this client that says what a timeout means; a claimed delivery is somebody's for 60 s."""
-    assert TIMEOUT_S + ANSWER_TIMEOUT_S < SEND_TIMEOUT_S < 60
+    assert PLACE_TIMEOUT_S + TIMEOUT_S + ANSWER_TIMEOUT_S < SEND_TIMEOUT_S < 60

@@ -295,6 +295,14 @@ def test_a_good_signature_names_its_domain(how: bytes) -> None:
     assert 0 < records.asked[0][1] <= 3.0
 
 
+def test_little_time_is_spent_on_name_servers() -> None:
+    """Where nobody says how much, all questions together have two seconds."""
+    records = Records()
+    check(signed(), records)
+
+    assert 0 < records.asked[0][1] <= 2.0
+
+
 def test_two_good_signatures_name_two_domains() -> None:
     """A provider signs beside its customer."""
     assert check(signed(signed(), domain=b"Provider.example.net"), Records()) == ("provider.example.net", "example.org")
@@ -311,6 +319,12 @@ def signed_without_sender() -> bytes:
     return f"DKIM-Signature: {field}{signature}\r\n".encode() + MAIL
 
 
+def signed_without(name: str, mail: bytes = MAIL) -> bytes:
+    """Sign a mail but for one of its headers."""
+    names = [header for header in ("From", "To", "Subject", "Date") if header != name]
+    return signed(mail, include_headers=[header for header in names if f"{header}:".encode() in mail])
+
+
 @pytest.mark.parametrize(
     "mail",
     [
@@ -323,6 +337,10 @@ def signed_without_sender() -> bytes:
         signed().replace(b"d=example.org", b"d=example.net"),
         signed(length=True) + b"More\r\n",
         signed(length=True),
+        signed_without("Subject"),
+        signed_without("To"),
+        signed_without("Date", b"Date: Tue, 24 Nov 2026 12:00:00 +0000\r\n" + MAIL),
+        b"Subject: Other\r\n" + signed(),
         signed().replace(b"b=", b"b=!"),
         signed().replace(b"DKIM-Signature: ", b"DKIM-Signature: " + b" \r\n" * 2000),
         b"DKIM-Signature: v=1\r\n" + MAIL,
@@ -337,7 +355,8 @@ def signed_without_sender() -> bytes:
     ids=[
         *("unsigned", "other body", "other subject", "other name", "another sender above"),
         *("sender not signed", "other domain"),
-        *("longer body", "open end", "no base64", "folded for ever", "no fields", "empty", "long", "many headers"),
+        *("longer body", "open end", "no subject", "no recipient", "no date", "second subject"),
+        *("no base64", "folded for ever", "no fields", "empty", "long", "many headers"),
         *("no header", "nothing", "no mail", "cut"),
     ],
 )
@@ -355,12 +374,19 @@ def test_a_bad_signature_names_nobody(mail: bytes) -> None:
         b"p=" + b"A" * 10_000,
         b"v=DKIM2; p=AAAA",
         b"k=ed25519; p=AA==",
+        key()[1] + b"; t=y",
+        b"t= s : y ;" + key()[1].removeprefix(b"v=DKIM1;"),
     ],
-    ids=["revoked", "no key", "bytes", "huge", "version", "another kind"],
+    ids=["revoked", "no key", "bytes", "huge", "version", "another kind", "tested", "tested strictly"],
 )
 def test_a_bad_key_proves_nothing(record: bytes) -> None:
     """What the DNS of a stranger says is not trusted to be a key."""
     assert check(signed(), Records(record)) == ()
+
+
+def test_a_key_that_is_not_tested_may_say_so() -> None:
+    """Only ``y`` among its flags makes a message count as unsigned."""
+    assert check(signed(), Records(key()[1] + b"; t=s; n=y")) == ("example.org",)
 
 
 def test_dkimpy_itself_would_take_a_signature_without_the_sender() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from html import escape
 
@@ -58,15 +58,22 @@ def words_of(text: str, answered: Answered | None, recipient: str, mark: str) ->
     ``mark`` is not shown, and comes back in the quote of an answer whose other references a relay has replaced.
     """
     said = clean(text).strip("\n")
-    quoted = list(_capped(clean(answered.text[: 2 * MAX_QUOTED_CHARACTERS]).strip())) if answered is not None else []
+    quoted = _quoted(answered)
     if answered is None or not quoted:
         return Words(f"{said}\n", _PAGE.format(said=_paragraphs(said), quote="", mark=escape(mark)))
     attribution = _attribution(answered, recipient)
-    quote = _QUOTE.format(attribution=escape(attribution), quoted=_paragraphs("\n".join(quoted)))
+    quote = _QUOTE.format(attribution=escape(attribution), quoted=_paragraphs("\n".join(quoted), _escaped))
     beneath = "\n".join(f"> {line}".rstrip() for line in quoted)
     return Words(
         f"{said}\n\n{attribution}\n{beneath}\n", _PAGE.format(said=_paragraphs(said), quote=quote, mark=escape(mark))
     )
+
+
+def _quoted(answered: Answered | None) -> list[str]:
+    """Return the lines of the customer's own words; none where they are somebody else's, who only used the address."""
+    if answered is None or answered.metadata.get("trust") == "failed":
+        return []
+    return list(_capped(clean(answered.text[: 2 * MAX_QUOTED_CHARACTERS]).strip()))
 
 
 def _attribution(answered: Answered, recipient: str) -> str:
@@ -84,14 +91,17 @@ def _capped(text: str) -> Iterator[str]:
 # --- as HTML ---
 
 
-def _paragraphs(text: str) -> str:
-    """Write text as paragraphs; each finds its own direction, for customers who write from right to left."""
+def _paragraphs(text: str, write: Callable[[str], str] | None = None) -> str:
+    """Write text as paragraphs; each finds its own direction, for customers who write from right to left.
+
+    ``write`` makes HTML of a line: nothing that others have said is made a link of ours.
+    """
     blocks = (block.strip("\n") for block in re.split(r"\n[ \t]*\n", text))
-    return "".join(f'<p dir="auto">{_lines(block)}</p>\n' for block in blocks if block)
+    return "".join(f'<p dir="auto">{_lines(block, write or _linked)}</p>\n' for block in blocks if block)
 
 
-def _lines(block: str) -> str:
-    return "<br>\n".join(_linked(line) for line in block.split("\n"))
+def _lines(block: str, write: Callable[[str], str]) -> str:
+    return "<br>\n".join(write(line) for line in block.split("\n"))
 
 
 def _linked(line: str) -> str:

@@ -98,8 +98,10 @@ def build_assistant(
 
 
 @asynccontextmanager
-async def open_parts(config: Config, clock: Clock = utc_now) -> AsyncIterator[Parts]:
+async def open_parts(config: Config, clock: Clock = utc_now, *, owner: str | None = None) -> AsyncIterator[Parts]:
     """Open the storage, the memory, the HTTP client and the model; the database may be away.
+
+    ``owner`` is the name of the serve process that these are of; None where callers embed the service.
 
     Raises:
         ConfigError: a channel's settings, or the tools, do not hold.
@@ -126,9 +128,8 @@ async def open_parts(config: Config, clock: Clock = utc_now) -> AsyncIterator[Pa
         await bus.open()
         stack.push_async_callback(bus.close)
         people = People(storage, roster, bus, clock)
-        service = ChatbotService(
-            storage, assistant, people, clock, answer_while_waiting=config.handoff.while_waiting == "answer"
-        )
+        answers = config.handoff.while_waiting == "answer"
+        service = ChatbotService(storage, assistant, people, clock, answer_while_waiting=answers, owner=owner)
         yield Parts(config, metrics, http, roster, storage, bus, memory, model, media, summaries, assistant, service)
 
 

@@ -6,6 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from gateway.assistant.tools.turn_run import least_trust
 from gateway.storage import Claim, Handover, ReadExchange, Storage
 
 GUARDED = frozenset({"email"})
@@ -21,6 +22,23 @@ LEAST_WORDS = 20
 HOUR = timedelta(hours=1)
 MAX_AN_HOUR = 300
 """Answers of the bot on one channel, as far as this process knows: beyond that something is out of hand."""
+MAX_A_DOMAIN = 30
+"""... and to one domain, whose machine may each time have another address."""
+MAX_A_DAY_TO_FORGERS = 1
+"""Answers to a sender who is not who they say: they go to somebody else, and use up that one's own."""
+MOST_NAMES = 10_000
+PROVIDERS = frozenset(
+    name
+    for line in (
+        "gmail.com googlemail.com outlook.com hotmail.com live.com msn.com yahoo.com ymail.com icloud.com",
+        "me.com mac.com aol.com gmx.de gmx.net gmx.com web.de t-online.de freenet.de mail.com proton.me",
+        "protonmail.com orange.fr free.fr wanadoo.fr laposte.net libero.it tiscali.it virgilio.it wp.pl o2.pl",
+        "onet.pl interia.pl seznam.cz mail.ru yandex.ru bk.ru qq.com 163.com 126.com naver.com daum.net",
+        "comcast.net verizon.net att.net btinternet.com sky.com",
+    )
+    for name in line.split()
+)
+"""Domains on which everybody may have an address: many of them write, and are not one machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +63,8 @@ class Robots:
         Raises:
             StorageUnavailable: nobody can tell.
         """
-        if claim.channel not in GUARDED or claim.channel_name is None or not claim.messages:
-            return None
+        if claim.channel not in GUARDED or claim.channel_name is None or not claim.messages or claim.has_rounds:
+            return None  # a turn that has begun is told to its end: its tools may have done something
         newest = claim.messages[-1]
         exchange = await self._storage.run(
             ReadExchange(claim.id, newest.sequence_number, now - LATELY, now - timedelta(days=1))
@@ -58,19 +76,28 @@ class Robots:
         if exchange.repeats >= SAID_BEFORE and len(newest.content) >= LEAST_WORDS:
             what = "The same words came from this address again and again today."
             return _suspicion("same_words", what, is_new=exchange.repeats == SAID_BEFORE)
-        if self._is_out_of_hand(claim.channel_name, now):
-            what = f"The bot has given {MAX_AN_HOUR} answers here within an hour."
-            return _suspicion("busy_channel", what, is_new=False)
+        trust = least_trust(claim)
+        if trust == "failed" and exchange.forged >= MAX_A_DAY_TO_FORGERS:
+            what = "The mail is not from whom it says: whoever has that address may never have written."
+            return _suspicion("forged_sender", what, is_new=False)
+        domain = (claim.address or "").rpartition("@")[2]
+        is_many = domain not in PROVIDERS and self._is_over(f"{claim.channel_name}@{domain}", MAX_A_DOMAIN, now)
+        # Who is known not to be forged is no part of what may be out of hand.
+        if (is_many or self._is_over(claim.channel_name, MAX_AN_HOUR, now)) and trust != "verified":
+            return _suspicion("busy_channel", "The bot has given very many answers here within an hour.", is_new=False)
         return None
 
-    def _is_out_of_hand(self, channel_name: str, now: datetime) -> bool:
-        answered = self._answered.setdefault(channel_name, deque())
+    def _is_over(self, name: str, limit: int, now: datetime) -> bool:
+        """Count one more answer of the hour, and tell whether that is one too many."""
+        if len(self._answered) > MOST_NAMES:
+            self._answered = {name: times for name, times in self._answered.items() if times and times[-1] > now - HOUR}
+        answered = self._answered.setdefault(name, deque())
         while answered and answered[0] <= now - HOUR:
             answered.popleft()
-        if len(answered) >= MAX_AN_HOUR:
-            return True
-        answered.append(now)
-        return False
+        is_over = len(answered) >= limit
+        if not is_over:
+            answered.append(now)
+        return is_over
 
 
 def _suspicion(rule: str, summary: str, *, is_new: bool) -> Suspicion:

@@ -64,6 +64,7 @@ class ChatbotService:
         clock: Clock = utc_now,
         *,
         answer_while_waiting: bool = True,
+        owner: str | None = None,
     ) -> None:
         self._storage = storage
         self._assistant = assistant
@@ -71,7 +72,8 @@ class ChatbotService:
         """Takeover, a person's reply, resume and close."""
         self._clock = clock
         self._answer_while_waiting = answer_while_waiting
-        self._owner = f"direct:{uuid.uuid4()}"
+        # What a serve process leaves behind when it is killed is freed by the next one, by this name.
+        self._owner = owner or f"direct:{uuid.uuid4()}"
         # A lock lives as long as a call holds it or waits for it: a newcomer never finds a younger one to overtake by.
         self._turn_of: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._releases: set[asyncio.Task[None]] = set()

@@ -65,7 +65,16 @@ def _pack(
             writing = Writing(tar)
             writing.add(DATABASES[kind], database)
             files = sum(_add(writing, path) for path in sorted(media.glob("??/*")))
-            writing.finish(Manifest(now.isoformat(), kind, HEAD, installation_id, _versions(), writing.files))
+            writing.finish(
+                Manifest(
+                    made_at=now,
+                    database="sqlite" if kind == "sqlite" else "postgresql",
+                    schema_revision=HEAD,
+                    installation_id=installation_id,
+                    versions=_versions(),
+                    files=writing.files,
+                )
+            )
         file.flush()
         os.fsync(file.fileno())
         size = os.fstat(file.fileno()).st_size

@@ -13,11 +13,19 @@ from datetime import datetime
 from pathlib import Path
 
 from gateway.backups import programs
-from gateway.backups.archive import Manifest, NotABackup, read_manifest, unpack
+from gateway.backups.archive import Damaged, Manifest, NotABackup, read_manifest, unpack
 from gateway.config import Config
 from gateway.lock import AlreadyServed, OwnerLock
-from gateway.storage import Storage
-from gateway.storage.backups import StartAfresh, Waiting, count_writers, drop_tables, empty_log, has_tables, is_known
+from gateway.storage.backups import (
+    NotOurs,
+    Waiting,
+    count_writers,
+    empty_log,
+    has_tables,
+    is_known,
+    make_ready,
+    replaced,
+)
 from gateway.storage.engine import is_sqlite, sqlite_path
 
 
@@ -44,7 +52,7 @@ class Restored:
 
 
 async def restore(config: Config, source: Path, *, force: bool, now: datetime) -> Restored:
-    """Bring a backup back: nothing is touched before all of it is unpacked and checked.
+    """Bring a backup back: nothing is touched before all of it is unpacked and checked, and all of it or nothing.
 
     Raises:
         NotABackup, Damaged, WrongKind: it cannot be used.
@@ -67,6 +75,8 @@ async def restore(config: Config, source: Path, *, force: bool, now: datetime) -
         new_media = Path(folder) / "media"
         new_media.mkdir(mode=0o700)
         await asyncio.to_thread(unpack, source, manifest, database, new_media)
+        if not is_sqlite(config.database.url):
+            await _check_readable(database)
         with _swapped(media, new_media):
             waiting = await _bring_back(config.database.url, database, now)
     return Restored(manifest, len(manifest.files) - 1, waiting)
@@ -119,21 +129,25 @@ def _swapped(media: Path, new: Path) -> Iterator[None]:
     shutil.rmtree(old, ignore_errors=True)
 
 
+async def _check_readable(copy: Path) -> None:
+    """Return if PostgreSQL's programs are there, and read the copy."""
+    try:
+        await programs.check(copy)
+    except programs.ProgramFailed as error:
+        raise Damaged(str(error)) from error
+
+
 async def _bring_back(url: str, copy: Path, now: datetime) -> Waiting:
-    if is_sqlite(url):
-        waiting = await _ready(f"sqlite:///{copy}", now)
-        await asyncio.to_thread(_replace_sqlite, copy, sqlite_path(url))
-        return waiting
-    await drop_tables(url)
-    await programs.load(url, copy)
-    return await _ready(url, now)
-
-
-async def _ready(url: str, now: datetime) -> Waiting:
-    """Bring a copy's schema to ours, and give it a name of its own."""
-    async with Storage(url) as storage:
-        await storage.migrate()
-        return await storage.run(StartAfresh(now))
+    try:
+        if is_sqlite(url):
+            waiting = await make_ready(f"sqlite:///{copy}", now)
+            await asyncio.to_thread(_replace_sqlite, copy, sqlite_path(url))
+            return waiting
+        async with replaced(url):
+            await programs.load(url, copy)
+            return await make_ready(url, now)
+    except NotOurs as error:
+        raise Damaged(str(error)) from error
 
 
 def _replace_sqlite(copy: Path, path: Path) -> None:

@@ -84,7 +84,7 @@ async def _restore(config: Config, source: Path, *, force: bool) -> None:
 
 
 def _tell(restored: Restored) -> None:
-    print(f"restored: the database of {restored.manifest.made_at} and {restored.files} files")
+    print(f"restored: the database of {restored.manifest.made_at.isoformat()} and {restored.files} files")
     waiting = restored.waiting
     if waiting.deliveries or waiting.turns or waiting.events:
         print(

@@ -6,6 +6,7 @@ import getpass
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +19,7 @@ from gateway.cli.opening import DEFAULT_CONFIG, ConfigPath, complete, load_confi
 if TYPE_CHECKING:
     from gateway.cache import Memory
     from gateway.config import Config
+    from gateway.roster import Roster
     from gateway.storage import Storage
     from gateway.storage.privacy import Person
 
@@ -33,7 +35,7 @@ Target = Annotated[
     Path | None,
     typer.Option("--to", metavar="FILE", parser=a_path, help="The ZIP to write; without it, one here by the id."),
 ]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask on a terminal.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask; needed for an address that nobody is known by.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -51,7 +53,7 @@ def export(
 
 def forget(contact: Contact, channel: Channel = None, yes: Yes = False, config: ConfigPath = DEFAULT_CONFIG) -> None:
     """Erase everything about a person, for good."""
-    complete(_forget(load_config(config), _given(contact), channel, ask=not yes and sys.stdin.isatty()))
+    complete(_forget(load_config(config), _given(contact), channel, _Question(yes, sys.stdin.isatty())))
 
 
 def _given(contact: str) -> str:
@@ -78,9 +80,38 @@ async def _export(config: Config, contact: str, channel: str | None, target: Pat
         raise Failed(f"{exported.missing} of their files are not in {config.data.dir}; look on the other machines")
 
 
-async def _forget(config: Config, contact: str, channel: str | None, *, ask: bool) -> None:
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """Whether somebody really means it."""
+
+    is_answered: bool
+    """By --yes."""
+    can_be_asked: bool
+
+    def ask(self, what: str) -> None:
+        """Return where the answer is yes, or nobody can be asked.
+
+        Raises:
+            typer.Abort: it is no.
+        """
+        if self.can_be_asked and not self.is_answered:
+            typer.confirm(what, abort=True)
+
+    def insist(self, said: str) -> None:
+        """Return where the answer is yes.
+
+        Raises:
+            Misused: nobody has said so, or can be asked.
+            typer.Abort: it is no.
+        """
+        if not (self.is_answered or self.can_be_asked):
+            raise Misused(f"{said}; run this again with --yes to erase them")
+        self.ask(f"{said}; erase them, for good?")
+
+
+async def _forget(config: Config, contact: str, channel: str | None, question: _Question) -> None:
     from gateway.clock import utc_now
-    from gateway.privacy import SpoolBusy, find_people, forget_person, spellings
+    from gateway.privacy import SpoolBusy, addresses, find_people, forget_person
     from gateway.storage.privacy import NOBODY
 
     async with (
@@ -89,9 +120,13 @@ async def _forget(config: Config, contact: str, channel: str | None, *, ask: boo
         _memory(config, storage) as (memory, away),
     ):
         people = await find_people(storage, roster, contact, channel)
-        person = _the_one(people, contact) if people else NOBODY
-        if ask and people:
-            typer.confirm(f"erase {_described(person)}, for good?", abort=True)
+        also = addresses(roster, contact) if channel is None else ()
+        if people:
+            person = _the_one(people, contact)
+            question.ask(f"erase {_described(person)}, for good?")
+        else:
+            person = NOBODY
+            question.insist(await _count_strangers(config, storage, roster, contact, also))
         try:
             forgotten = await forget_person(
                 storage,
@@ -101,21 +136,33 @@ async def _forget(config: Config, contact: str, channel: str | None, *, ask: boo
                 person,
                 actor=_actor(),
                 now=utc_now(),
-                also=spellings(roster, contact) if channel is None else (),
+                also=also,
             )
         except SpoolBusy:
             raise Failed(
                 "nothing is erased: a running frontdesk serve still holds webhooks of theirs in its spool; run this "
                 "again when it has brought them into the database"
             ) from None
-    if not forgotten.total and not forgotten.opt_outs_kept:
-        raise Failed(f"nobody is known as {contact}; see: frontdesk conversations")
-    print(f"erased: {_counted({**forgotten.rows, **forgotten.quotes}) or 'nothing was left'}")
-    print(f"files: {forgotten.files}, records of the spool: {forgotten.spooled}")
+    print(f"erased: {_counted(forgotten.rows) or 'nothing was left'}")
+    print(f"files: {forgotten.files}, records of the spool: {forgotten.spooled}, kept webhooks: {forgotten.webhooks}")
     if forgotten.opt_outs_kept:
         print(f"kept: that {forgotten.opt_outs_kept} of their addresses, and nothing else, wants no messages")
     if away:
         print("Redis did not answer; it forgets by itself within 24 hours")
+
+
+async def _count_strangers(config: Config, storage: Storage, roster: Roster, contact: str, also: Sequence[str]) -> str:
+    """Say what is kept of somebody whom the database does not know.
+
+    Raises:
+        Failed: nothing is, or what was typed is no address.
+    """
+    from gateway.privacy import count_strangers
+
+    spooled, webhooks = await count_strangers(storage, roster, config.data.dir, also) if also else (0, 0)
+    if not spooled and not webhooks:
+        raise Failed(f"nobody is known as {contact}; see: frontdesk conversations")
+    return f"nobody is known as {contact}, but {spooled} records of the spool and {webhooks} kept webhooks are theirs"
 
 
 def _the_one(people: Sequence[Person], contact: str) -> Person:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from channels.base import Request
 from gateway.cli.failures import Failed
 from gateway.cli.opening import DEFAULT_CONFIG, ConfigPath, complete, load_config, open_inbox
 from gateway.printable import printable
@@ -17,11 +16,13 @@ if TYPE_CHECKING:
 
     from gateway.config import Config
     from gateway.inbox import Inbox
+    from gateway.media import MediaStore
     from gateway.roster import Roster
     from gateway.storage import Storage
     from gateway.storage.tables import RejectedWebhook
 
-AT_ONCE = 100  # bodies are whole in memory
+AT_ONCE = 100
+"""Rows; of the bodies that are too long for one, only one at a time is in memory."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -35,8 +36,13 @@ def replay(config: ConfigPath = DEFAULT_CONFIG) -> None:
 
 
 async def _replay(config: Config) -> None:
+    from gateway.media import MediaStore
+
+    files = MediaStore(config.data.dir / "media")
     async with open_inbox(config) as (inbox, roster, storage):
-        reasons = Counter([await _replay_one(inbox, roster, storage, row) async for row in _all_rejected(storage)])
+        reasons = Counter(
+            [await _replay_one(inbox, roster, storage, files, row) async for row in _all_rejected(storage)]
+        )
     if not reasons:
         print("nothing to replay")
         return
@@ -56,15 +62,21 @@ async def _all_rejected(storage: Storage) -> AsyncIterator[RejectedWebhook]:
         last_id = rows[-1].id or 0
 
 
-async def _replay_one(inbox: Inbox, roster: Roster, storage: Storage, row: RejectedWebhook) -> str | None:
+async def _replay_one(
+    inbox: Inbox, roster: Roster, storage: Storage, files: MediaStore, row: RejectedWebhook
+) -> str | None:
     from gateway.clock import utc_now
+    from gateway.privacy.shares import request_of
     from gateway.storage import MarkReplayed
 
     channel = roster.get(row.channel_name)
     if channel is None:
         return f"no enabled channel is named {row.channel_name}"
-    headers = tuple((name, value) for name, value in row.headers or ())
-    reason = await inbox.replay(channel, Request(row.method, row.target, headers, row.body), row.received_at)
+    try:
+        request = request_of(row, files).in_memory()
+    except FileNotFoundError:
+        return "its body is not in data.dir; look on the other machines"
+    reason = await inbox.replay(channel, request, row.received_at)
     if reason is None:
         # Committed before it is marked: where the mark is lost, the next replay finds nothing but duplicates.
         await storage.run(MarkReplayed((row.id or 0,), utc_now()))

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from gateway.hooks import Receiver
     from gateway.storage import ReceiverState
 
-KEY_FIX = 'make one with: echo "whsec_$(openssl rand -base64 32)"'
-
 
 async def check_webhooks(config: Config) -> Sequence[Finding]:
     """Tell of each address whether it can be told anything, and how it does."""
@@ -46,8 +44,6 @@ async def _states(config: Config, ids: Sequence[str]) -> dict[str, ReceiverState
 
 
 def _check(subject: str, receiver: Receiver, state: ReceiverState | None) -> Sequence[Finding]:
-    from gateway.hooks.signing import LEAST_KEY_BYTES
-
     if is_example_host(receiver.host) and not receiver.allow_private:
         detail = f"{receiver.host} is an example's name, which nobody has"
         return [Finding(subject, False, detail, "write your own address, or take it out")]
@@ -56,9 +52,6 @@ def _check(subject: str, receiver: Receiver, state: ReceiverState | None) -> Seq
     findings = [_state(subject, receiver, state)]
     if not receiver.allow_private and urlsplit(receiver.url).scheme != "https":
         findings.append(Finding(subject, True, f"what {receiver.host} is told is not encrypted", "use https://"))
-    if len(receiver.key) < LEAST_KEY_BYTES:
-        detail = f"the secret is short: {len(receiver.key)} bytes of {LEAST_KEY_BYTES}"
-        findings.append(Finding(subject, True, detail, KEY_FIX))
     return findings
 
 

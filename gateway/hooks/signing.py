@@ -13,8 +13,6 @@ from datetime import datetime
 
 from gateway.config import SECRET_PREFIX
 
-LEAST_KEY_BYTES = 24  # "Signature scheme": at least 192 bits
-
 
 def key_of(secret: str) -> bytes:
     """Return the key: base64 behind ``whsec_``, or else the secret's own bytes."""

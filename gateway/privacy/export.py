@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.media import MediaStore
-from gateway.privacy.naming import Names
+from gateway.privacy.meant import names_of
 from gateway.privacy.shares import Shares, request_of
 from gateway.reader import Readers
 from gateway.roster import Roster
@@ -47,7 +47,7 @@ async def export_person(
         StorageUnavailable: the database is away.
         OSError: the file cannot be written.
     """
-    parts = await read_person(storage, roster, person)
+    parts = await read_person(storage, roster, data_dir, person)
     media = MediaStore(data_dir / "media")
     files = _name_files(parts["attachments"])
     missing = await asyncio.to_thread(
@@ -57,7 +57,7 @@ async def export_person(
     return Exported(counts, len(files) - missing, missing)
 
 
-async def read_person(storage: Storage, roster: Roster, person: Person) -> dict[str, list[Row]]:
+async def read_person(storage: Storage, roster: Roster, data_dir: Path, person: Person) -> dict[str, list[Row]]:
     """Return everything about a person, by the parts of ``data.json``.
 
     Raises:
@@ -67,20 +67,21 @@ async def read_person(storage: Storage, roster: Roster, person: Person) -> dict[
     parts["consent"] = [{name: row[name] for name in CONSENT} for row in parts["addresses"]]
     readers = Readers()
     try:
-        parts["webhooks"] = await _webhooks_of(storage, Shares(roster, readers, Names(person.names)))
+        shares = Shares(roster, readers, names_of(roster, person.names))
+        parts["webhooks"] = await _webhooks_of(storage, shares, MediaStore(data_dir / "media"))
     finally:
         await readers.close()
     return parts
 
 
-async def _webhooks_of(storage: Storage, shares: Shares) -> list[Row]:
+async def _webhooks_of(storage: Storage, shares: Shares, media: MediaStore) -> list[Row]:
     """Return the person's part of the webhooks that could not be read and were kept."""
     found: list[Row] = []
     last_id = 0
     while rows := await storage.quotes.webhooks(last_id):
         for row in rows:
             last_id = row.id or 0
-            share = await shares.of(row.channel_name, request_of(row))
+            share = await shares.of(row.channel_name, request_of(row, media))
             if share.theirs:
                 found.append({"id": last_id, "text": share.theirs.decode("utf-8", "replace")})
     return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -16,18 +16,18 @@ from pathlib import Path
 from gateway.cache import Memory
 from gateway.media import MediaStore
 from gateway.privacy.files import drop_files
-from gateway.privacy.naming import Mentions, Names
-from gateway.privacy.shares import Shares, request_of
+from gateway.privacy.meant import names_of
+from gateway.privacy.shares import Share, Shares, request_of
 from gateway.privacy.spooled import SpoolBusy, Unspooling
 from gateway.reader import Readers
 from gateway.roster import Roster
 from gateway.storage import Storage
 from gateway.storage.erasure import Erase, Erased, Quiet, StillRunning
 from gateway.storage.privacy import Person
-from gateway.storage.quotes import PLACES, KeepRest, Quoting, Unquote
+from gateway.storage.quotes import KeepRest
 from gateway.storage.scrubbing import Runs, scrubbing
 
-__all__ = ["Forgotten", "SpoolBusy", "forget_person"]
+__all__ = ["Forgotten", "SpoolBusy", "count_strangers", "forget_person"]
 
 PATIENCE_S = 20.0
 """How long calls to a platform, fetches of files (15 s) and a spool that is being drained are waited for."""
@@ -42,19 +42,15 @@ class Forgotten:
     """By table."""
     files: int = 0
     spooled: int = 0
-    quotes: dict[str, int] = field(default_factory=dict)
-    """By place: webhooks that were kept, answers of the API, the audit."""
+    """Records of the spool of which something was theirs."""
+    webhooks: int = 0
+    """Those that were kept of which something was theirs."""
     opt_outs_kept: int = 0
-
-    def add_quotes(self, more: Mapping[str, int]) -> None:
-        """Count rows that were found later."""
-        for place, count in more.items():
-            self.quotes[place] = self.quotes.get(place, 0) + count
 
     @property
     def total(self) -> int:
         """How much that was in all."""
-        return sum(self.rows.values()) + sum(self.quotes.values()) + self.files + self.spooled
+        return sum(self.rows.values()) + self.webhooks + self.files + self.spooled
 
 
 async def forget_person(
@@ -69,7 +65,7 @@ async def forget_person(
     also: Iterable[str] = (),
     patience_s: float = PATIENCE_S,
 ) -> Forgotten:
-    """Erase everything about a person; ``also`` are spellings of theirs by which nothing was found.
+    """Erase everything about a person; ``also`` are addresses of theirs by which nothing was found.
 
     Raises:
         SpoolBusy: a running process holds webhooks of theirs and does not bring them in; nothing is erased.
@@ -77,23 +73,34 @@ async def forget_person(
     """
     also, readers = tuple(also), Readers()
     try:
-        await _Erasure(storage, roster, readers, data_dir, person, also).spool.wait_until_free(patience_s)
+        await _Search(storage, roster, readers, data_dir, (*person.names, *also)).spool.wait_until_free(patience_s)
         async with scrubbing(storage) as writer:
             person = await writer.run(Quiet(person.seeds))
             await _wait_for_calls(writer, person, patience_s)
-            erasure = _Erasure(storage, roster, readers, data_dir, person, also)
-            forgotten = Forgotten(spooled=await erasure.spool.run())
-            forgotten.quotes = {**await erasure.share_out(writer), **await erasure.unquote(writer, PLACES)}
+            search = _Search(storage, roster, readers, data_dir, (*person.names, *also))
+            forgotten = Forgotten(spooled=await search.spool.run(), webhooks=await search.share_out(writer))
             erased = await writer.run(Erase(person.seeds, actor, now))
             forgotten.rows, forgotten.opt_outs_kept = erased.counts, erased.opt_outs_kept
-            late = await erasure.unquote(writer, ("answers",))  # what was answered between the last look and the commit
-            forgotten.add_quotes(late)
     finally:
         await readers.close()
     await _forget_remembered(memory, erased)
-    forgotten.files = await drop_files(storage, MediaStore(data_dir / "media"), erased.hashes)
+    forgotten.files = await drop_files(storage, MediaStore(data_dir / "media"), erased.hashes | search.bodies)
     await _forget_remembered(memory, erased)  # a turn that had read the transcript before may have kept it once more
     return forgotten
+
+
+async def count_strangers(storage: Storage, roster: Roster, data_dir: Path, names: Iterable[str]) -> tuple[int, int]:
+    """Count what is kept of somebody whom the database does not know: records of the spool, and webhooks.
+
+    Raises:
+        StorageUnavailable: the database is away.
+    """
+    readers = Readers()
+    try:
+        search = _Search(storage, roster, readers, data_dir, names)
+        return await search.spool.count(), sum([1 async for _ in search.webhooks()])
+    finally:
+        await readers.close()
 
 
 async def _wait_for_calls(writer: Runs, person: Person, patience_s: float) -> None:
@@ -106,51 +113,38 @@ async def _wait_for_calls(writer: Runs, person: Person, patience_s: float) -> No
         await asyncio.sleep(LOOK_AGAIN_S)
 
 
-class _Erasure:
+class _Search:
     """What is looked through for one person outside of their own rows."""
 
     def __init__(
-        self,
-        storage: Storage,
-        roster: Roster,
-        readers: Readers,
-        data_dir: Path,
-        person: Person,
-        also: tuple[str, ...],
+        self, storage: Storage, roster: Roster, readers: Readers, data_dir: Path, names: Iterable[str]
     ) -> None:
-        names = Names((*person.names, *also))
         self._storage = storage
-        self._names = names
-        self._shares = Shares(roster, readers, names)
-        self._mentions = Mentions((*person.names, *person.told, *also), person.chosen_ids)
-        self.spool = Unspooling(data_dir / "spool", names, self._shares)
+        self._names = names_of(roster, names)
+        self._shares = Shares(roster, readers, self._names)
+        self._media = MediaStore(data_dir / "media")
+        self.bodies: set[str] = set()
+        """The hashes of the files that webhooks were in of which something was theirs."""
+        self.spool = Unspooling(data_dir / "spool", self._names, self._shares)
 
-    async def share_out(self, writer: Runs) -> dict[str, int]:
-        """Take the person out of the webhooks that were kept; returns how many had something of theirs."""
-        count = last_id = 0
+    async def webhooks(self) -> AsyncIterator[tuple[int, Share]]:
+        """Go through the webhooks that were kept and have something of theirs: the row, and how it is divided."""
+        last_id = 0
         while self._names and (rows := await self._storage.quotes.webhooks(last_id)):
             for row in rows:
                 last_id = row.id or 0
-                share = await self._shares.of(row.channel_name, request_of(row))
+                share = await self._shares.of(row.channel_name, request_of(row, self._media))
                 if share.theirs:
-                    await writer.run(KeepRest(last_id, None if share.rest is None else share.rest.body))
-                    count += 1
-        return {"webhooks": count} if count else {}
+                    self.bodies |= {row.body_sha256} if row.body_sha256 else set()
+                    yield last_id, share
 
-    async def unquote(self, writer: Runs, places: Iterable[str]) -> dict[str, int]:
-        """Take the person out of rows that name them in words of ours; returns how many rows, by place."""
-        counts: dict[str, int] = {}
-        for place in places if self._mentions else ():
-            last_id = 0
-            while rows := await self._storage.quotes.read(place, last_id):
-                last_id = rows[-1].id
-                naming = await asyncio.to_thread(self._naming, rows)
-                if naming:
-                    counts[place] = counts.get(place, 0) + await writer.run(Unquote(place, naming))
-        return counts
-
-    def _naming(self, rows: Iterable[Quoting]) -> tuple[int, ...]:
-        return tuple(row.id for row in rows if self._mentions.in_any(row.values))
+    async def share_out(self, writer: Runs) -> int:
+        """Take the person out of the webhooks that were kept; returns how many had something of theirs."""
+        count = 0
+        async for row_id, share in self.webhooks():
+            await writer.run(KeepRest(row_id, None if share.rest is None else share.rest.body))
+            count += 1
+        return count
 
 
 async def _forget_remembered(memory: Memory, erased: Erased) -> None:

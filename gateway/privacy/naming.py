@@ -1,15 +1,13 @@
-"""Whether some bytes name somebody, in whatever way a webhook or an answer writes addresses and ids. Pure."""
+"""Whether some bytes name somebody, in whatever way a webhook writes addresses and ids. Pure."""
 
 from __future__ import annotations
 
 import base64
 import binascii
-import json
 import quopri
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any
-from urllib.parse import unquote, unquote_plus
+from urllib.parse import unquote_plus
 
 MIN_CHARACTERS = 4
 """A shorter id, such as a row's number, stands for too many other things."""
@@ -17,11 +15,6 @@ MIN_CHARACTERS = 4
 MAX_FIELD = 1000
 """Characters of a field that holds an address: RFC 5321, section 4.5.3.1, allows one of 254."""
 
-ID_FIELDS = frozenset({"conversation_id", "conversation", "user_id"})
-"""Where answers of ours hold ids that a caller has chosen."""
-PATH_FIELD = "instance"
-
-_IN_PATH = re.compile(r"/conversations/([^/?]+)")
 _MAILBOX = re.compile(r"<([^<>]*)>\s*$")
 _WORD = re.compile(r"[^\W_]+")
 _JSON_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
@@ -38,13 +31,15 @@ class Names:
     as ``%2B15550100123``, as ``whatsapp:+15550100123`` and as ``15550100123``, and never within a longer number.
     """
 
-    def __init__(self, names: Iterable[str]) -> None:
+    def __init__(self, names: Iterable[str], *, ours: Iterable[str] = ()) -> None:
         self._whole: set[str] = set()
         self._by_longest: dict[str, set[str]] = {}
+        not_theirs = {" ".join(_words_of(account)) for account in ours}
         for name in names:
             words = _words_of(name)
-            if words:
-                self._whole.add(" ".join(words))
+            if not words or " ".join(words) in not_theirs:
+                continue
+            self._whole.add(" ".join(words))
             if sum(map(len, words)) >= MIN_CHARACTERS:
                 self._by_longest.setdefault(max(words, key=len), set()).add(f" {' '.join(words)} ")
 
@@ -63,7 +58,10 @@ class Names:
         return any(self._in_text(text) for text in _readings(data))
 
     def _in_text(self, text: str) -> bool:
-        words = _WORD.findall(text.casefold())
+        folded = text.casefold()
+        if not any(word in folded for word in self._by_longest):  # so it is with most, and much quicker to see
+            return False
+        words = _WORD.findall(folded)
         known = self._by_longest.keys() & set(words)
         if not known:
             return False
@@ -100,41 +98,3 @@ def _unpacked(packed: bytes, depth: int) -> Iterator[str]:
             yield from _readings(base64.b64decode(part), depth - 1)
         except binascii.Error:
             continue
-
-
-class Mentions:
-    """Somebody as rows of ours may name them: by their names anywhere, by ids that others have chosen as ids only."""
-
-    def __init__(self, names: Iterable[str], chosen_ids: Iterable[str]) -> None:
-        self._names = Names(names)
-        self._chosen_ids = frozenset(chosen_ids)
-
-    def __bool__(self) -> bool:
-        return bool(self._names or self._chosen_ids)
-
-    def in_any(self, values: Iterable[bytes]) -> bool:
-        """Tell whether one of a row's values names them."""
-        return any(self._names.in_bytes(value) or self._has_id(value) for value in values)
-
-    def _has_id(self, value: bytes) -> bool:
-        text = value.decode("utf-8", "replace")
-        if text in self._chosen_ids:
-            return True
-        try:
-            return bool(self._chosen_ids) and any(id_ in self._chosen_ids for id_ in _ids_in(json.loads(text)))
-        except (ValueError, RecursionError):
-            return False
-
-
-def _ids_in(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        for name, item in value.items():
-            if isinstance(item, str) and name in ID_FIELDS:
-                yield item
-            elif isinstance(item, str) and name == PATH_FIELD:
-                yield from map(unquote, _IN_PATH.findall(item))
-            else:
-                yield from _ids_in(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _ids_in(item)

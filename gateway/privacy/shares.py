@@ -8,6 +8,7 @@ theirs.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from urllib.parse import parse_qsl
 from channels.abilities import ParsesInWorker
 from channels.base import Channel, Event, Parsed, Request, Status
 from channels.errors import PayloadError
+from gateway.media import MediaStore
 from gateway.privacy.naming import Names
 from gateway.privacy.pruning import TEXTS, Pruning
 from gateway.reader import Readers
@@ -23,6 +25,9 @@ from gateway.roster import Roster
 from gateway.storage.tables import RejectedWebhook
 
 PARSE_TIMEOUT_S = 10.0
+SEARCH_TIMEOUT_S = 60.0
+IN_A_PROCESS = 128 * 1024
+"""Bytes from which on a search is worth the way to another process."""
 WHO = ("sender", "recipient", "new_sender", "identity")
 """Where events name the customer."""
 MAX_FIELDS = 1000
@@ -49,11 +54,21 @@ class Shares:
     async def of(self, channel_name: str, request: Request) -> Share:
         """Divide a request that came for a channel."""
         request = await asyncio.to_thread(_in_memory, request)
-        if not await asyncio.to_thread(self._names.in_bytes, _bytes_of(request)):
+        if not await self.may_name(_bytes_of(request)):
             return Share(b"", request)
         channel = self._roster.get(channel_name)
         parsed = None if channel is None else await self._parse(channel, request)
         return await asyncio.to_thread(self._divide, channel, request, parsed)
+
+    async def may_name(self, data: bytes) -> bool:
+        """Tell whether some bytes name the person at all.
+
+        Large ones are read in another process: while ``re`` goes through megabytes, no thread of this one runs.
+        """
+        if len(data) > IN_A_PROCESS:
+            with contextlib.suppress(PayloadError):  # it broke, and here it will not
+                return await self._readers.run(self._names.in_bytes, data, timeout_s=SEARCH_TIMEOUT_S)
+        return await asyncio.to_thread(self._names.in_bytes, data)
 
     async def _parse(self, channel: Channel, request: Request) -> Parsed | None:
         """Read a request as its channel does; None where that cannot be."""
@@ -141,9 +156,11 @@ def _form_of(request: Request) -> Iterator[tuple[str, str]]:
                 continue
 
 
-def request_of(row: RejectedWebhook) -> Request:
-    """Return the request that a row keeps."""
-    return Request(row.method, row.target, tuple((name, value) for name, value in row.headers or ()), row.body)
+def request_of(row: RejectedWebhook, files: MediaStore) -> Request:
+    """Return the request that a row keeps; a long body is in a file."""
+    headers = tuple((name, value) for name, value in row.headers or ())
+    file = None if row.body_sha256 is None else files.path(row.body_sha256)
+    return Request(row.method, row.target, headers, row.body, file)
 
 
 def _in_memory(request: Request) -> Request:

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from gateway import segment
 from gateway.privacy.naming import Names
-from gateway.privacy.shares import Shares
+from gateway.privacy.shares import IN_A_PROCESS, Shares
 from gateway.segment import DAMAGED, HEADER, SUFFIX
 from gateway.spool import REJECTED
 
@@ -54,6 +54,11 @@ class Unspooling:
         self._folder = folder
         self._names = names
         self._shares = shares
+
+    async def count(self) -> int:
+        """Count the records that have something of the person; nothing is touched."""
+        paths = [*await self._found(f"*{SUFFIX}{DAMAGED}"), *await self._found(f"*{SUFFIX}"), self._folder / REJECTED]
+        return sum([(await self._divide(await _content(path))).removed for path in paths])
 
     async def wait_until_free(self, patience_s: float) -> None:
         """Return when no living process holds anything of the person; nothing is touched.
@@ -97,26 +102,34 @@ class Unspooling:
         return False
 
     async def _divide(self, content: bytes) -> _Divided:
-        if not await asyncio.to_thread(self._may_name, content):
+        pieces = await asyncio.to_thread(lambda: list(_pieces(content)))
+        if not await self._may_name(pieces):
             return _Divided(content, 0)
         kept: list[bytes] = []
         bodies: list[Path] = []
         removed = 0
-        for piece in _pieces(content):
+        for piece in pieces:
             left, body = await self._without(piece)
             removed += left != piece
             kept.append(left)
             bodies += [body] if body is not None else []
         return _Divided(b"".join(kept), removed, tuple(bodies))
 
-    def _may_name(self, content: bytes) -> bool:
-        return any(map(self._names.in_bytes, _pieces(content))) or IN_A_FILE in content
+    async def _may_name(self, pieces: list[bytes]) -> bool:
+        large = [piece for piece in pieces if len(piece) > IN_A_PROCESS]
+        small = [piece for piece in pieces if len(piece) <= IN_A_PROCESS]
+        if await asyncio.to_thread(lambda: any(IN_A_FILE in one or self._names.in_bytes(one) for one in small)):
+            return True
+        for piece in large:
+            if await self._shares.may_name(piece):
+                return True
+        return False
 
     async def _without(self, piece: bytes) -> tuple[bytes, Path | None]:
         """Return a piece of a file without the person, and the file of its body where that is not needed any more."""
         arrival = _decode(piece, self._folder)
         if arrival is None:  # damaged: whoever it is from, nobody will read it
-            return (b"" if await asyncio.to_thread(self._names.in_bytes, piece) else piece), None
+            return (b"" if await self._shares.may_name(piece) else piece), None
         share = await self._shares.of(arrival.channel_name, arrival.request)
         if not share.theirs:
             return piece, None

@@ -4,7 +4,7 @@
 the writer commits many at a time; reads are methods named for the question. Rows leave, sessions never.
 """
 
-from gateway.storage.accept import Accept, Accepted
+from gateway.storage.accept import Accept, Accepted, Checkpoint
 from gateway.storage.answers import Answer, Finished, FinishTurn, Handover
 from gateway.storage.api_keys import AddKey, NoteKeyUses, RevokeKey
 from gateway.storage.api_tables import ApiKey
@@ -107,6 +107,7 @@ __all__ = [
     "Booking",
     "Cancel",
     "ChannelState",
+    "Checkpoint",
     "Claim",
     "ClaimDeliveries",
     "ClaimHooks",

@@ -18,7 +18,7 @@ from gateway.storage.arrivals import Entry
 from gateway.storage.hook_facts import Happening
 from gateway.storage.incoming import Incoming
 from gateway.storage.rejected import Rejected, keep_rejected
-from gateway.storage.sql import Steps, statement
+from gateway.storage.sql import Statement, Steps, statement
 from gateway.storage.writer import Operation
 
 
@@ -40,6 +40,16 @@ class Accepted:
     """True where a status settled something that later deliveries were waiting behind."""
 
 
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Where a channel's next poll starts."""
+
+    channel_name: str
+    before: Mapping[str, Any] | None
+    """Where this one started: if another has moved it on since, it stays there."""
+    after: Mapping[str, Any]
+
+
 @dataclass(frozen=True)
 class Accept(Operation[Accepted]):
     """All events of one request."""
@@ -52,13 +62,19 @@ class Accept(Operation[Accepted]):
     rejected: tuple[Rejected, ...] = ()
     said_at: datetime | None = None
     """When these events first came, where that is not now: consent goes by the time at which it was given."""
-    poll: tuple[str, Mapping[str, Any], str] | None = None
-    """The channel, the checkpoint and the process of the poll that found these events: they are committed together."""
+    poll: Checkpoint | None = None
+    """Where the poll that found these events has come to; it is committed together with them."""
 
     @property
     def keys(self) -> frozenset[str]:
-        """The threads: a conversation's messages keep their order whatever they have to wait for."""
-        return frozenset(f"{i.thread.channel_name}\n{i.thread.key}" for i in self.events if i.is_message)
+        """The threads: a conversation's messages keep their order whatever they have to wait for.
+
+        Which thread a message with clues belongs to is only known there: all of its sender's keep theirs.
+        """
+        messages = [incoming for incoming in self.events if incoming.is_message]
+        threads = [(i.thread.channel_name, i.thread.key) for i in messages]
+        senders = [(i.channel_name, i.person[0]) for i in messages if i.has_clues]
+        return frozenset("\n".join(pair) for pair in (*threads, *senders))
 
     @classmethod
     def apply(cls, operations: Sequence[Accept]) -> Steps[list[Accepted]]:
@@ -76,21 +92,24 @@ class Accept(Operation[Accepted]):
         if polls:
             yield (
                 SAVE_CHECKPOINT,
-                [{"channel_name": name, "checkpoint": point, "owner": owner} for name, point, owner in polls],
+                [{"channel_name": p.channel_name, "before": p.before, "after": p.after} for p in polls],
             )
         yield from hooks.emit(batch.happened)
         return [tally.result() for tally in batch.tallies]
 
 
-# Of a poll that took so long that another process has begun one, nothing is kept but the messages.
-SAVE_CHECKPOINT = statement(
-    """
-    UPDATE channel_states AS s SET poll_checkpoint = r.checkpoint FROM {r}
-    WHERE s.channel_name = r.channel_name AND s.poll_owner = r.owner
-    """,
-    channel_name="text",
-    checkpoint="json",
-    owner="text",
+_SAVE = """
+    UPDATE channel_states AS s SET poll_checkpoint = r.after FROM {{r}}
+    WHERE s.channel_name = r.channel_name AND {unmoved}
+"""
+_MOVE = {"channel_name": "text", "before": "json", "after": "json"}
+# A poll may take so long that another process begins one from the same place: the first of them that comes back moves
+# it on, of the other nothing is kept but the messages. SQLite has the text of what it was given, always written alike.
+SAVE_CHECKPOINT = Statement(
+    sqlite=statement(_SAVE.format(unmoved="s.poll_checkpoint IS r.before"), **_MOVE).sqlite,
+    postgres=statement(
+        _SAVE.format(unmoved="CAST(s.poll_checkpoint AS jsonb) IS NOT DISTINCT FROM r.before"), **_MOVE
+    ).postgres,
 )
 
 Changes = Callable[[Sequence[tuple[str, Any]]], Steps[list[bool]]]

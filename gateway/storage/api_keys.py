@@ -102,6 +102,12 @@ class ApiKeys:
         async with self._reading() as session:
             return (await session.exec(query)).first()
 
+    async def hashes(self) -> frozenset[str]:
+        """Return the hashes of all keys that are in use."""
+        query = select(ApiKey.key_hash).where(col(ApiKey.revoked_at).is_(None))
+        async with self._reading() as session:
+            return frozenset((await session.exec(query)).all())
+
     async def all(self) -> Sequence[ApiKey]:
         """Return every key, revoked ones too, in the order in which they were made."""
         async with self._reading() as session:

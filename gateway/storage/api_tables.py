@@ -43,6 +43,7 @@ class RepeatedRequest(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("owner", "idempotency_key"),
         Index("ix_repeated_requests_created_at", "created_at"),
+        Index("ix_repeated_requests_conversation", "conversation"),
     )
 
     id: int | None = row_id()
@@ -58,8 +59,8 @@ class RepeatedRequest(SQLModel, table=True):
     """None while the first one is being answered."""
     content_type: str | None = None
     body: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
-    is_forgetful: bool = False
-    """Whether its answer is not to be kept: it was being made while somebody was erased who may be named in it."""
+    conversation: str | None = text_column()
+    """The public id of the conversation that it is about: with that, the answer is erased."""
 
 
 class Receiver(SQLModel, table=True):

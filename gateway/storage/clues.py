@@ -12,7 +12,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from channels.base import Clue, ClueKind, Inbound
-from gateway.storage.identities import add_aliases
 from gateway.storage.sql import Steps, statement
 
 if TYPE_CHECKING:
@@ -48,6 +47,27 @@ BY_NAME = statement(
 )
 
 
+_NAMED = {"channel_name": "text", "name": "text", "thread_key": "text", "fresh_after": "time"}
+
+LET_GO = statement(
+    """
+    DELETE FROM aliases WHERE id IN (SELECT i.id FROM {r}
+        JOIN aliases AS i ON i.channel_name = r.channel_name AND i.address = r.name AND i.thread_key <> r.thread_key
+        LEFT JOIN chat_conversations AS c ON c.channel_name = i.channel_name AND c.thread_key = i.thread_key
+        WHERE c.id IS NULL OR c.last_activity_at < r.fresh_after)
+    """,
+    **_NAMED,
+)
+
+ADD_NAMES = statement(
+    """
+    INSERT INTO aliases (channel_name, address, thread_key) SELECT r.channel_name, r.name, r.thread_key FROM {r}
+    WHERE TRUE ORDER BY r.channel_name, r.name ON CONFLICT (channel_name, address) DO NOTHING
+    """,
+    **_NAMED,
+)
+
+
 def follow(entries: Sequence[Entry]) -> Steps[None]:
     """Put messages into the conversations that they continue; one that continues none keeps its own key."""
     asking = {place: event for place, entry in enumerate(entries) if (event := _with_clues(entry)) is not None}
@@ -67,10 +87,20 @@ def follow(entries: Sequence[Entry]) -> Steps[None]:
 
 
 def remember(entries: Sequence[Entry]) -> Steps[None]:
-    """Keep what later messages may call these, or the conversations that they are in."""
-    yield from add_aliases(
-        [(e.incoming.channel_name, name, e.thread.thread_key) for e in entries for name in e.known_as]
-    )
+    """Keep what later messages may call these, or the conversations that they are in.
+
+    A name that leads to a recent conversation stays with it: nobody can take another's over.
+    """
+    named = {
+        (e.incoming.channel_name, name): (e.thread.thread_key, e.received_at) for e in entries for name in e.known_as
+    }
+    if named:
+        records = [
+            {"channel_name": channel, "name": name, "thread_key": key, "fresh_after": at - SUBJECT_IS_FRESH}
+            for (channel, name), (key, at) in named.items()
+        ]
+        yield LET_GO, records
+        yield ADD_NAMES, records
 
 
 def _with_clues(entry: Entry) -> Inbound | None:

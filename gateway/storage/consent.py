@@ -68,7 +68,8 @@ SET_CONSENT = statement(
 
 CANCEL_WAITING = statement(
     """
-    UPDATE deliveries AS d SET status = 'cancelled', error_code = 'opted_out', next_attempt_at = NULL
+    UPDATE deliveries AS d SET status = 'cancelled', error_code = 'opted_out', next_attempt_at = NULL,
+        prepared = NULL
     FROM {r} WHERE d.channel_name = r.channel_name AND d.recipient = r.address AND d.status = 'queued'
     """,
     channel_name="text",
@@ -185,6 +186,23 @@ def reached(addresses: Sequence[tuple[str, str]]) -> Steps[None]:
             for name, address in dict.fromkeys(addresses)
         ]
         yield SET_UNDELIVERABLE, records
+
+
+TRY_AGAIN = statement(
+    """
+    UPDATE addresses AS a SET undeliverable_at = NULL FROM {r}
+    WHERE a.channel_name = r.channel_name AND a.address = r.address AND a.undeliverable_at IS NOT NULL
+    """,
+    channel_name="text",
+    address="text",
+)
+
+
+def try_again(addresses: Iterable[tuple[str, str]]) -> Steps[None]:
+    """Write again to (channel, address) because a person wants it."""
+    records = [{"channel_name": name, "address": address} for name, address in sorted(set(addresses))]
+    if records:
+        yield TRY_AGAIN, records
 
 
 def _stop(addresses: Sequence[tuple[str, str]]) -> Steps[None]:

@@ -14,7 +14,6 @@ from typing import Any
 
 from gateway.storage.columns import metadata
 from gateway.storage.privacy import Person, Seed, gather, records_of
-from gateway.storage.repeated import KEEP_NO_ANSWERS
 from gateway.storage.sql import Statement, Steps, statement
 from gateway.storage.tables import Conversation
 from gateway.storage.writer import OneByOne
@@ -86,10 +85,33 @@ def erase_conversations(row_ids: Iterable[int], erased: Erased) -> Steps[None]:
         else:
             rows = yield _DELETE[table], records
         erased.count(table, rows)
+    for table, forgetting in FORGET.items():
+        erased.count(table, (yield forgetting, records))
     yield DELETE_ALIASES, records
     emptied = yield EMPTY_NEWEST, [{**record, "new_id": f"{EMPTY}{uuid.uuid4()}"} for record in records]
     erased.count("chat_conversations", (*emptied, *(yield DELETE_CONVERSATIONS, records)))
 
+
+FORGET: Mapping[str, Statement] = {
+    # A request that was answered stays known by its key: its repetition does nothing a second time.
+    "repeated_requests": statement(
+        f"""
+        UPDATE repeated_requests SET body = NULL, conversation = NULL
+        WHERE conversation IN (SELECT c.conversation_id FROM chat_conversations AS c WHERE c.id IN {_IDS})
+        RETURNING 1 AS gone
+        """,
+        id="int",
+    ),
+    # Who did what stays, and to whom goes.
+    "audit": statement(
+        f"""
+        UPDATE audit SET subject = 'erased', detail = NULL, conversation_id = NULL
+        WHERE conversation_id IN {_IDS} RETURNING 1 AS gone
+        """,
+        id="int",
+    ),
+}
+"""Table -> what is done to its rows that are about conversations, and stay without them."""
 
 EMPTY = "erased-"
 """What the public id of a row begins with that only keeps its number."""
@@ -225,7 +247,6 @@ class Erase(OneByOne[Erased]):
         kept = yield KEEP_OPT_OUTS, addresses
         erased.count("contacts", (yield DELETE_CONTACTS, records_of(person.contacts)))
         erased.opt_outs_kept = len(kept)
-        yield KEEP_NO_ANSWERS, [{"n": 1}]
         if erased.total:
             yield from note(erased.counts, self.actor, self.now)
         return erased

@@ -44,6 +44,11 @@ class Incoming:
         return isinstance(self.event, Inbound | Echo | Note)
 
     @property
+    def has_clues(self) -> bool:
+        """Whether it may continue a conversation under another key than its own, or be continued so."""
+        return isinstance(self.event, Inbound) and bool(self.event.clues or self.event.known_as)
+
+    @property
     def thread(self) -> ThreadKey:
         """What makes its conversation one; a status has none, it means a delivery."""
         return ThreadKey(self.channel_name, _key(self.event))

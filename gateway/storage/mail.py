@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -21,6 +21,8 @@ class Exchange:
     """... and those since ``since_yesterday``."""
     repeats: int
     """How many earlier messages since then say exactly what this one says."""
+    forged: int
+    """How many earlier messages since then came from somebody who only used the address."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,8 @@ class ReadExchange(Operation[Exchange]):
         """Count for all askers."""
         records = [operation.record(place) for place, operation in enumerate(operations)]
         answers = {row["place"]: row for row in (yield ANSWERS, records)}
-        repeats = {row["place"]: row["repeats"] for row in (yield REPEATS, records)}
-        return [
-            Exchange(answers[place]["lately"] or 0, answers[place]["today"] or 0, repeats.get(place, 0))
-            for place in range(len(operations))
-        ]
+        earlier = {row["place"]: row for row in (yield EARLIER, records)}
+        return [_exchange(answers[place], earlier.get(place, {})) for place in range(len(operations))]
 
     def record(self, place: int) -> dict[str, Any]:
         return {
@@ -51,6 +50,12 @@ class ReadExchange(Operation[Exchange]):
             "since": self.since,
             "since_yesterday": self.since_yesterday,
         }
+
+
+def _exchange(answers: Mapping[str, Any], earlier: Mapping[str, Any]) -> Exchange:
+    return Exchange(
+        answers["lately"] or 0, answers["today"] or 0, earlier.get("repeats") or 0, earlier.get("forged") or 0
+    )
 
 
 _COLUMNS = {"place": "int", "id": "int", "sequence_number": "int", "since": "time", "since_yesterday": "time"}
@@ -67,21 +72,27 @@ ANSWERS = statement(
     **_COLUMNS,
 )
 
-_REPEATS = """
-    SELECT r.place, COUNT(*) AS repeats
+_EARLIER = """
+    SELECT r.place, SUM(CASE WHEN {e_said} = {m_said} THEN 1 ELSE 0 END) AS repeats,
+        SUM(CASE WHEN {e_trust} = 'failed' THEN 1 ELSE 0 END) AS forged
     FROM {{r}} JOIN chat_conversations AS c ON c.id = r.id
     JOIN conversation_messages AS m ON m.conversation_id = r.id AND m.sequence_number = r.sequence_number
     JOIN chat_conversations AS o ON o.channel_name = c.channel_name AND o.address = c.address
     JOIN conversation_messages AS e ON e.conversation_id = o.id AND e.asks AND e.timestamp > r.since_yesterday
-        AND e.id < m.id AND {same}
+        AND e.id < m.id
     GROUP BY r.place
 """
-REPEATS = Statement(
-    sqlite=statement(
-        _REPEATS.format(same="json_extract(e.metadata, '$.fingerprint') = json_extract(m.metadata, '$.fingerprint')"),
-        **_COLUMNS,
-    ).sqlite,
-    postgres=statement(
-        _REPEATS.format(same="e.metadata ->> 'fingerprint' = m.metadata ->> 'fingerprint'"), **_COLUMNS
-    ).postgres,
+_SQLITE = {
+    "e_said": "json_extract(e.metadata, '$.fingerprint')",
+    "m_said": "json_extract(m.metadata, '$.fingerprint')",
+    "e_trust": "json_extract(e.metadata, '$.trust')",
+}
+_POSTGRES = {
+    "e_said": "e.metadata ->> 'fingerprint'",
+    "m_said": "m.metadata ->> 'fingerprint'",
+    "e_trust": "e.metadata ->> 'trust'",
+}
+EARLIER = Statement(
+    sqlite=statement(_EARLIER.format(**_SQLITE), **_COLUMNS).sqlite,
+    postgres=statement(_EARLIER.format(**_POSTGRES), **_COLUMNS).postgres,
 )

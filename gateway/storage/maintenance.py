@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from gateway.storage import consent
 from gateway.storage.sql import Steps, load_json, statement
 from gateway.storage.tables import OPEN_OR_DEAD
 from gateway.storage.writer import OneByOne, Operation
@@ -43,11 +44,13 @@ class TakeLeases(Operation[int]):
     """End the leases of serve processes: only for the one that owns the database; counts the calls cut off."""
 
     now: datetime
+    owner: str = ""
+    """Who asks: what has come to them already, through a door that opens first, they keep."""
 
     @classmethod
     def apply(cls, operations: Sequence[TakeLeases]) -> Steps[list[int]]:
         """End them once for all askers."""
-        records = [{"now": max(operation.now for operation in operations)}]
+        records = [{"now": max(operation.now for operation in operations), "owner": operations[0].owner}]
         yield FREE_TURNS, records
         rows = yield UNCONFIRM, records
         return [len(rows)] * len(operations)
@@ -56,9 +59,10 @@ class TakeLeases(Operation[int]):
 FREE_TURNS = statement(
     """
     UPDATE chat_conversations AS c SET lease_owner = NULL, lease_expires_at = NULL, fence = c.fence + 1
-    FROM {r} WHERE c.lease_owner LIKE 'serve:%'
+    FROM {r} WHERE c.lease_owner LIKE 'serve:%' AND c.lease_owner <> r.owner
     """,
     now="time",
+    owner="text",
 )
 
 UNCONFIRM = statement(
@@ -219,7 +223,10 @@ SETTLE_ATTACHMENT = statement(
 
 @dataclass(frozen=True)
 class Requeue(OneByOne[list[str]]):
-    """Send failed deliveries again, from the beginning of their attempts; returns the ids of those that were."""
+    """Send failed deliveries again, from the beginning of their attempts; returns the ids of those that were.
+
+    An address that was found to take no messages is tried again: nobody else would ever find out that it does.
+    """
 
     ids: tuple[str, ...]
     now: datetime
@@ -227,6 +234,7 @@ class Requeue(OneByOne[list[str]]):
     def steps(self) -> Steps[list[str]]:
         """Change those that are failed."""
         rows = yield REQUEUE, [{"id": id_, "now": self.now} for id_ in self.ids]
+        yield from consent.try_again((row["channel_name"], row["recipient"]) for row in rows)
         return [row["id"] for row in rows]
 
 
@@ -242,7 +250,7 @@ REQUEUE = statement(
         WHERE f.status = 'failed') AS w
     WHERE d.id = w.id OR (d.message_id = w.message_id AND d.part > w.part AND d.status = 'cancelled'
         AND d.error_code = 'earlier_part_failed')
-    RETURNING {d.}id
+    RETURNING {d.}id, {d.}channel_name, {d.}recipient
     """,
     id="text",
     now="time",

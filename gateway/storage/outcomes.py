@@ -158,7 +158,8 @@ SETTLE = statement(
         sent_at = COALESCE(d.sent_at, r.sent_at),
         unconfirmed_at = CASE WHEN d.status IN ('sending', 'unconfirmed') THEN r.unconfirmed_at ELSE NULL END,
         attempts = d.attempts + r.counted, resends = d.resends + r.resent,
-        prepared = CASE WHEN r.status IN ('sent', 'failed') THEN NULL ELSE d.prepared END,
+        prepared = CASE WHEN d.status IN ('sending', 'unconfirmed')
+            AND (r.status = 'unconfirmed' OR (r.status = 'queued' AND d.silenced IS NULL)) THEN d.prepared END,
         remark = COALESCE(r.remark, d.remark), lease_owner = NULL, lease_expires_at = NULL
     FROM {{r}} WHERE d.id = r.id AND d.lease_owner = r.lease_owner
     RETURNING {{d.}}id, {{d.}}status, {{d.}}message_id, {{d.}}part, {{d.}}channel_name, {{d.}}recipient,

@@ -6,13 +6,14 @@ equal phone, e-mail or name; where an address leads to several, all are named, a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from gateway.storage.identities import MOVED
-from gateway.storage.sql import Steps, statement
+from gateway.storage.sql import Statement, Steps, statement
 from gateway.storage.writer import OneByOne
 
 
@@ -49,11 +50,10 @@ class Person:
     places: tuple[tuple[str, str], ...]
     """(channel_name, address) of each address row."""
     names: frozenset[str]
-    """Addresses and platforms' ids by which requests that were kept may name them."""
-    told: frozenset[str]
-    """What they have told about themselves, and our own ids of them: answers of the API may name them by these, too."""
-    chosen_ids: frozenset[str]
-    """Ids that callers of the API have chosen, such as ``support``: a name only where an id stands."""
+    """Addresses and ids that channels have told, by which requests that were kept may name them.
+
+    Nothing that they, or callers of the API, have said about themselves: it may be anybody's.
+    """
 
     @property
     def seeds(self) -> tuple[Seed, ...]:
@@ -70,7 +70,7 @@ class Person:
         return [known.id for known in self.conversations]
 
 
-NOBODY = Person((), (), (), (), (), frozenset(), frozenset(), frozenset())
+NOBODY = Person((), (), (), (), (), frozenset())
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,10 @@ class FindPeople(OneByOne[list[Person]]):
     """False where it is a name that may be a kind's as well."""
 
     def steps(self) -> Steps[list[Person]]:
-        asked = [{"text": text, "channel": self.channel, "by_kind": self.by_kind} for text in self.spellings]
+        asked = [
+            {"text": text, "digits": _digits_of(text), "channel": self.channel, "by_kind": self.by_kind}
+            for text in self.spellings
+        ]
         rows = (yield BY_ID, asked) or (yield BY_ADDRESS, asked)
         people: list[Person] = []
         for seed in dict.fromkeys(Seed(row["kind"], row["id"]) for row in rows):
@@ -101,12 +104,21 @@ class FindPerson(OneByOne["Person | None"]):
     public_id: str
 
     def steps(self) -> Steps[Person | None]:
-        rows = yield BY_ID, [{"text": self.public_id, "channel": None, "by_kind": True}]
+        rows = yield BY_ID, [{"text": self.public_id, "digits": None, "channel": None, "by_kind": True}]
         seeds = [Seed(row["kind"], row["id"]) for row in rows if row["kind"] == self.kind]
         return (yield from gather(seeds)) if seeds else None
 
 
-_ASKED = {"text": "text", "channel": "text", "by_kind": "bool"}
+_PHONE = re.compile(r"\+?[\d\s().\-/]{7,40}", re.ASCII)
+_NO_DIGIT = re.compile(r"[^0-9]")
+
+
+def _digits_of(text: str) -> str | None:
+    """Return the digits of what may be a phone number: callers of the API write them in any way they like."""
+    return _NO_DIGIT.sub("", text) if _PHONE.fullmatch(text) else None
+
+
+_ASKED = {"text": "text", "digits": "text", "channel": "text", "by_kind": "bool"}
 _THERE = "(r.channel IS NULL OR c.channel_name = r.channel OR (r.by_kind AND c.channel = r.channel))"
 
 BY_ID = statement(
@@ -118,23 +130,34 @@ BY_ID = statement(
 )
 
 # What somebody has told about themselves leads to them, too: a number for a call back, an e-mail address.
-BY_ADDRESS = statement(
-    f"""
-    SELECT 'conversation' AS kind, c.id FROM chat_conversations AS c JOIN {{r}} ON {_THERE}
+_BY_ADDRESS = f"""
+    SELECT 'conversation' AS kind, c.id FROM chat_conversations AS c JOIN {{{{r}}}} ON {_THERE}
         AND (c.address = r.text OR c.identity = r.text OR c.user_id = r.text OR c.user_phone = r.text
-        OR LOWER(c.user_email) = LOWER(r.text))
-    UNION SELECT 'conversation', c.id FROM aliases AS i JOIN {{r}} ON i.address = r.text
+        OR {{c_phone}} = r.digits OR LOWER(c.user_email) = LOWER(r.text))
+    UNION SELECT 'conversation', c.id FROM aliases AS i JOIN {{{{r}}}} ON i.address = r.text
         JOIN chat_conversations AS c ON c.channel_name = i.channel_name AND c.thread_key = i.thread_key AND {_THERE}
-    UNION SELECT 'address', a.id FROM addresses AS a JOIN {{r}} ON a.address = r.text
+    UNION SELECT 'address', a.id FROM addresses AS a JOIN {{{{r}}}} ON a.address = r.text
         AND (r.channel IS NULL OR a.channel_name = r.channel OR EXISTS (SELECT 1 FROM chat_conversations AS c
             WHERE r.by_kind AND c.channel_name = a.channel_name AND c.channel = r.channel))
-    UNION SELECT 'contact', l.contact_id FROM leads AS l JOIN {{r}} ON r.channel IS NULL AND l.contact_id IS NOT NULL
-        AND (l.phone = r.text OR LOWER(l.email) = LOWER(r.text))
-    UNION SELECT 'contact', v.contact_id FROM appointments AS v JOIN {{r}} ON r.channel IS NULL
-        AND v.contact_id IS NOT NULL AND (v.phone = r.text OR LOWER(v.email) = LOWER(r.text))
+    UNION SELECT 'contact', l.contact_id FROM leads AS l JOIN {{{{r}}}} ON r.channel IS NULL
+        AND l.contact_id IS NOT NULL
+        AND (l.phone = r.text OR {{l_phone}} = r.digits OR LOWER(l.email) = LOWER(r.text))
+    UNION SELECT 'contact', v.contact_id FROM appointments AS v JOIN {{{{r}}}} ON r.channel IS NULL
+        AND v.contact_id IS NOT NULL
+        AND (v.phone = r.text OR {{v_phone}} = r.digits OR LOWER(v.email) = LOWER(r.text))
     ORDER BY 1 DESC, 2
-    """,
-    **_ASKED,
+"""
+
+
+def _by_address(digits: str) -> Statement:
+    """Build it; ``digits`` is how the database takes the digits out of a column."""
+    columns = {"c_phone": "c.user_phone", "l_phone": "l.phone", "v_phone": "v.phone"}
+    return statement(_BY_ADDRESS.format(**{name: digits.format(column) for name, column in columns.items()}), **_ASKED)
+
+
+BY_ADDRESS = Statement(
+    sqlite=_by_address("frontdesk_digits({})").sqlite,
+    postgres=_by_address("regexp_replace({}, '[^0-9]', '', 'g')").postgres,
 )
 
 
@@ -179,7 +202,7 @@ _IDS = {"id": "int"}
 READ_CONVERSATIONS = statement(
     """
     SELECT c.id, c.conversation_id, c.channel, c.channel_name, c.thread_key, c.amendments, c.last_activity_at,
-        c.address, c.identity, c.user_id, c.user_email, c.user_phone
+        c.address, c.identity
     FROM chat_conversations AS c JOIN {r} ON c.id = r.id ORDER BY c.id {lock c}
     """,
     **_IDS,
@@ -213,17 +236,6 @@ READ_EXTERNAL_IDS = statement(
     **_IDS,
 )
 
-READ_TOLD = statement(
-    """
-    SELECT l.phone, l.email FROM leads AS l JOIN {r} ON r.kind = 'contact' AND l.contact_id = r.id
-    UNION SELECT l.phone, l.email FROM leads AS l JOIN {r} ON r.kind = 'conversation' AND l.conversation_id = r.id
-    UNION SELECT v.phone, v.email FROM appointments AS v JOIN {r} ON r.kind = 'contact' AND v.contact_id = r.id
-    UNION SELECT v.phone, v.email FROM appointments AS v
-        JOIN {r} ON r.kind = 'conversation' AND v.conversation_id = r.id
-    """,
-    **_SEEDS,
-)
-
 
 def _read(found: Mapping[str, set[int]]) -> Steps[Person]:
     """Read what the found rows say; what somebody has deleted meanwhile is left out."""
@@ -233,18 +245,11 @@ def _read(found: Mapping[str, set[int]]) -> Steps[Person]:
     row_ids = records_of(row["id"] for row in conversations)
     aliases = yield READ_ALIASES, row_ids
     external_ids = yield READ_EXTERNAL_IDS, row_ids
-    told = yield READ_TOLD, [{"kind": kind, "id": id_} for kind, ids in found.items() for id_ in sorted(ids)]
     names = {name for row in (*conversations, *addresses, *aliases) for name in _said(row, "address", "identity")}
     for row in conversations:
         names.update(key for key in _said(row, "thread_key") if not key.startswith(MOVED))
     for row in external_ids:
         names.update(row["name"].split())
-    theirs = {row["contact_id"] for row in contacts}
-    theirs.update(row["conversation_id"] for row in conversations if row["channel_name"])
-    for row in (*conversations, *told):
-        theirs.update(_said(row, "user_email", "user_phone", "phone", "email"))
-    chosen = {row["conversation_id"] for row in conversations if not row["channel_name"]}
-    chosen.update(name for row in conversations for name in _said(row, "user_id"))
     return Person(
         contacts=tuple(row["id"] for row in contacts),
         contact_ids=tuple(row["contact_id"] for row in contacts),
@@ -252,8 +257,6 @@ def _read(found: Mapping[str, set[int]]) -> Steps[Person]:
         addresses=tuple(row["id"] for row in addresses),
         places=tuple((row["channel_name"], row["address"]) for row in addresses),
         names=frozenset(names),
-        told=frozenset(theirs),
-        chosen_ids=frozenset(chosen),
     )
 
 

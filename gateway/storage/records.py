@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from sqlalchemy import CheckConstraint, Column, Date, Index, Integer, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-from gateway.storage.columns import json_column, reference, row_id, text_column
+from gateway.storage.columns import BigId, json_column, reference, row_id, text_column
 
 
 class Lead(SQLModel, table=True):
@@ -171,3 +171,5 @@ class AuditEntry(SQLModel, table=True):
     action: str
     subject: str
     detail: dict[str, Any] | None = json_column("detail")
+    conversation_id: int | None = Field(default=None, sa_column=Column(BigId, index=True))
+    """The row of the conversation that it was done to: with that, subject and detail are erased."""

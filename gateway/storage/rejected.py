@@ -19,11 +19,14 @@ class Rejected:
     request: Request
     reason: str
     received_at: datetime
+    body_sha256: str | None = None
+    """The hash by which its body lies in ``data.dir``, where that is too long for a row; the request has none then."""
 
 
 _KEEP = """
-    INSERT INTO rejected_webhooks (channel_name, method, target, headers, body, reason, received_at)
-    SELECT r.channel_name, r.method, r.target, r.headers, {body}, r.reason, r.received_at FROM {{r}}
+    INSERT INTO rejected_webhooks (channel_name, method, target, headers, body, body_sha256, reason, received_at)
+    SELECT r.channel_name, r.method, r.target, r.headers, {body}, r.body_sha256, r.reason, r.received_at FROM {{r}}
+    WHERE TRUE ON CONFLICT (channel_name, body_sha256, received_at) DO NOTHING
 """
 _COLUMNS = {
     "channel_name": "text",
@@ -31,6 +34,7 @@ _COLUMNS = {
     "target": "text",
     "headers": "json",
     "body": "text",
+    "body_sha256": "text",
     "reason": "text",
     "received_at": "time",
 }
@@ -52,6 +56,7 @@ def keep_rejected(rows: Sequence[Rejected]) -> Steps[None]:
                 "target": row.request.target,
                 "headers": [list(pair) for pair in row.request.headers],
                 "body": base64.b64encode(row.request.body).decode("ascii"),
+                "body_sha256": row.body_sha256,
                 "reason": row.reason,
                 "received_at": row.received_at,
             }

@@ -71,8 +71,8 @@ FORGET = statement(
 
 INSERT = statement(
     """
-    INSERT INTO repeated_requests (owner, idempotency_key, request_hash, created_at, is_forgetful)
-    SELECT r.owner, r.idempotency_key, r.request_hash, r.now, FALSE FROM {r} WHERE TRUE
+    INSERT INTO repeated_requests (owner, idempotency_key, request_hash, created_at)
+    SELECT r.owner, r.idempotency_key, r.request_hash, r.now FROM {r} WHERE TRUE
     ON CONFLICT (owner, idempotency_key) DO NOTHING RETURNING id
     """,
     owner="text",
@@ -93,15 +93,24 @@ READ = statement(
 
 @dataclass(frozen=True)
 class SettleRequest(OneByOne[None]):
-    """Keep what a request was answered."""
+    """Keep what a request was answered; not the words of one whose conversation was erased while it ran."""
 
     id: int
     status: int
     content_type: str
     body: bytes
+    conversation: str | None = None
+    """The public id of the conversation that it was about."""
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The conversation's row, which whoever erases it has locked."""
+        return frozenset() if self.conversation is None else frozenset((f"conversation {self.conversation}",))
 
     def steps(self) -> Steps[None]:
         """Keep it."""
+        is_there = self.conversation is not None and bool((yield HOLD, [{"conversation": self.conversation}]))
+        is_erased = self.conversation is not None and not is_there and self.status < REFUSED
         yield (
             SETTLE,
             [
@@ -109,18 +118,27 @@ class SettleRequest(OneByOne[None]):
                     "id": self.id,
                     "status": self.status,
                     "content_type": self.content_type,
-                    "body": base64.b64encode(self.body).decode("ascii"),
+                    "body": None if is_erased else base64.b64encode(self.body).decode("ascii"),
+                    "conversation": None if is_erased else self.conversation,
                 }
             ],
         )
 
 
+REFUSED = 400
+"""From this status on an answer says of a conversation nothing but its id."""
+
+HOLD = statement(
+    "SELECT c.id FROM chat_conversations AS c JOIN {r} ON c.conversation_id = r.conversation {keep c}",
+    conversation="text",
+)
+
 _SETTLE = """
-    UPDATE repeated_requests AS q SET status = r.status, content_type = r.content_type,
-        body = CASE WHEN q.is_forgetful THEN NULL ELSE {body} END
+    UPDATE repeated_requests AS q SET status = r.status, content_type = r.content_type, conversation = r.conversation,
+        body = CASE WHEN r.body IS NOT NULL THEN {body} END
     FROM {{r}} WHERE q.id = r.id
 """
-_SETTLED = {"id": "int", "status": "int", "content_type": "text", "body": "text"}
+_SETTLED = {"id": "int", "status": "int", "content_type": "text", "body": "text", "conversation": "text"}
 # The body travels in the JSON as base64. PostgreSQL decodes that itself, SQLite by a function of the writer's.
 SETTLE = Statement(
     sqlite=statement(_SETTLE.format(body="frontdesk_unbase64(r.body)"), **_SETTLED).sqlite,
@@ -181,9 +199,4 @@ DELETE_OLD = statement(
     """,
     before="time",
     at_most="int",
-)
-
-# Of what is being answered at this moment nobody knows whom the answer will name.
-KEEP_NO_ANSWERS = statement(
-    "UPDATE repeated_requests SET is_forgetful = TRUE WHERE status IS NULL AND (SELECT r.n FROM {r}) = 1", n="int"
 )

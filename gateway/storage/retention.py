@@ -181,7 +181,7 @@ DROP_EMPTIED = statement(
 
 @dataclass(frozen=True)
 class FilesInUse(OneByOne[frozenset[str]]):
-    """Return those of these hashes that a message has."""
+    """Return those of these hashes that a message, or a webhook that was kept, has."""
 
     hashes: tuple[str, ...]
 
@@ -191,5 +191,9 @@ class FilesInUse(OneByOne[frozenset[str]]):
 
 
 IN_USE = statement(
-    "SELECT DISTINCT a.sha256 FROM attachments AS a WHERE a.sha256 IN (SELECT r.sha256 FROM {r})", sha256="text"
+    """
+    SELECT a.sha256 FROM attachments AS a WHERE a.sha256 IN (SELECT r.sha256 FROM {r})
+    UNION SELECT w.body_sha256 FROM rejected_webhooks AS w WHERE w.body_sha256 IN (SELECT r.sha256 FROM {r})
+    """,
+    sha256="text",
 )

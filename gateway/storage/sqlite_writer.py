@@ -161,6 +161,7 @@ class SqliteWriter:
             for pragma in PRAGMAS:
                 connection.execute(f"PRAGMA {pragma}")
             connection.create_function("frontdesk_unbase64", 1, base64.b64decode, deterministic=True)
+            connection.create_function("frontdesk_digits", 1, _digits, deterministic=True)
             self._connection = connection
         return self._connection
 
@@ -169,6 +170,10 @@ class SqliteWriter:
             connection, self._connection = self._connection, None
             with contextlib.suppress(Exception):
                 connection.close()  # rolls back what was open
+
+
+def _digits(text: str | None) -> str | None:
+    return None if text is None else "".join(filter("0123456789".__contains__, text))
 
 
 def _drive(connection: sqlite3.Connection, steps: Steps[list[R]]) -> list[R]:

@@ -46,7 +46,7 @@ RAISE = statement(
     """
     UPDATE deliveries AS d SET status = r.status, external_id = COALESCE(d.external_id, r.external_id),
         error_code = r.error_code, error_message = r.error_message, sent_at = COALESCE(d.sent_at, r.sent_at),
-        next_attempt_at = NULL, unconfirmed_at = NULL, pricing = COALESCE(r.pricing, d.pricing)
+        next_attempt_at = NULL, unconfirmed_at = NULL, prepared = NULL, pricing = COALESCE(r.pricing, d.pricing)
     FROM {r} WHERE d.id = r.id
     """,
     id="text",
@@ -85,7 +85,8 @@ RELEASE_REST = statement(
 
 CANCEL_REST = statement(
     """
-    UPDATE deliveries AS d SET status = 'cancelled', error_code = 'earlier_part_failed', next_attempt_at = NULL
+    UPDATE deliveries AS d SET status = 'cancelled', error_code = 'earlier_part_failed', next_attempt_at = NULL,
+        prepared = NULL
     FROM {r} WHERE d.message_id = r.message_id AND d.part > r.part AND d.status = 'queued'
     """,
     message_id="int",

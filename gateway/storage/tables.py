@@ -334,7 +334,7 @@ class ChannelState(SQLModel, table=True):
     poll_checkpoint: dict[str, Any] | None = json_column("poll_checkpoint")
     poll_due_at: datetime | None = None
     poll_owner: str | None = None
-    """Which process polled last: it may poll again before that is due, and only its checkpoint is kept."""
+    """Which process polled last: it may poll again before that is due."""
     draining_at: datetime | None = None
     """When a process last brought webhooks from its spool: what they tell about deliveries is late."""
     look_due_at: datetime | None = None
@@ -358,6 +358,10 @@ class RejectedWebhook(SQLModel, table=True):
     """A well-signed request that could not be read or belonged to nobody, kept whole until it can be replayed."""
 
     __tablename__: ClassVar[str] = "rejected_webhooks"
+    __table_args__ = (
+        # A large one that is drained again adds nothing; and whether a file is still needed is asked by its hash.
+        Index("uq_rejected_webhooks_body_sha256", "body_sha256", "channel_name", "received_at", unique=True),
+    )
 
     id: int | None = row_id()
     channel_name: str
@@ -365,6 +369,8 @@ class RejectedWebhook(SQLModel, table=True):
     target: str = text_column(nullable=False)
     headers: list[Any] | None = json_column("headers")
     body: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    body_sha256: str | None = None
+    """The hash of the file in ``data.dir`` that the body is in, where that is too long for a row; ``body`` is empty."""
     reason: str = text_column(nullable=False)
     received_at: datetime
     replayed_at: datetime | None = None

@@ -164,7 +164,8 @@ SILENCE_BOT = statement(
     UPDATE deliveries AS d SET silenced = r.reason,
         status = CASE WHEN d.status = 'queued' THEN 'cancelled' ELSE d.status END,
         error_code = CASE WHEN d.status = 'queued' THEN r.reason ELSE d.error_code END,
-        next_attempt_at = CASE WHEN d.status = 'queued' THEN NULL ELSE d.next_attempt_at END
+        next_attempt_at = CASE WHEN d.status = 'queued' THEN NULL ELSE d.next_attempt_at END,
+        prepared = CASE WHEN d.status = 'queued' THEN NULL ELSE d.prepared END
     FROM {r} WHERE d.conversation_id = r.conversation_id AND d.role = 'assistant'
     AND d.status IN ('queued', 'sending', 'unconfirmed')
     """,

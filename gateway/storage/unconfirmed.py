@@ -78,11 +78,13 @@ class ClaimUnconfirmed(OneByOne[list[Unconfirmed]]):
                 for row in rows
             ],
         )
-        mine = {row["id"] for row in claimed}
+        mine = {row["id"]: row["prepared"] for row in claimed}
         known = yield KNOWN_IDS, [{"channel_name": row["channel_name"], "recipient": row["recipient"]} for row in rows]
         return [
             Unconfirmed(
-                delivery=claimed_delivery(row, self.lease_owner, self.now, probes=False),
+                delivery=claimed_delivery(
+                    {**row, "prepared": mine[row["id"]]}, self.lease_owner, self.now, probes=False
+                ),
                 silenced=row["silenced"] is not None,
                 opted_out=row["opted_out_at"] is not None,
                 known_ids=frozenset(k["external_id"] for k in known if k["recipient"] == row["recipient"]),
@@ -114,7 +116,7 @@ WAITED = statement(
 LEASE = statement(
     """
     UPDATE deliveries AS d SET lease_owner = r.lease_owner, lease_expires_at = r.lease_expires_at
-    FROM {r} WHERE d.id = r.id AND d.status = 'unconfirmed' RETURNING {d.}id
+    FROM {r} WHERE d.id = r.id AND d.status = 'unconfirmed' RETURNING {d.}id, {d.}prepared
     """,
     id="text",
     lease_owner="text",

@@ -33,8 +33,8 @@ class Transport(Protocol):
     max_body_bytes: int
     """More than this provider posts for the largest mail that it takes."""
     unwrap: Unwrap
-    """Turns a verified request into the mail in it, or says what it is instead; pure, without secrets, and made to be
-    pickled. Raises PayloadError where it cannot."""
+    """Turns a verified request into the mail in it, or says what it is instead; pure, and made to be pickled for a
+    process of ours. Raises PayloadError where it cannot."""
 
     def admit(self, request: Request) -> None:
         """Return if the headers are ones that the provider could send; the body may be missing yet.

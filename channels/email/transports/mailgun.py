@@ -14,6 +14,8 @@ from dataclasses import replace
 from functools import partial
 from itertools import product
 
+from pydantic import SecretStr
+
 from channels.base import Reply, Request
 from channels.email.envelope import Envelope, Verdict, Verdicts
 from channels.email.settings import MailgunInbound
@@ -64,7 +66,7 @@ class MailgunTransport:
         self._now = now
         self._tokens: OrderedDict[str, bytes] = OrderedDict()
         self.max_body_bytes = 3 * max(max_mail_bytes, PROVIDERS_MAX_BYTES)  # urlencoded, a byte may be three
-        self.unwrap: Unwrap = partial(unwrap, max_mail_bytes=max_mail_bytes)
+        self.unwrap: Unwrap = partial(unwrap, max_mail_bytes=max_mail_bytes, key=settings.signing_key)
 
     def admit(self, request: Request) -> None:
         """Return if it is a form; everything else about it stands in its body.
@@ -80,7 +82,8 @@ class MailgunTransport:
         """Return if timestamp and token are signed with our key, not too long ago, and the token is new or this mail's.
 
         Only these two are signed. So whoever once saw a post could send any mail with its proofs: a token is good for
-        what it came with first, which is the same in a retry.
+        what it came with first, which is the same in a retry. This process remembers the last tokens; all of them are
+        told by what ``unwrap`` returns as ``replay_key``, for whoever keeps the mail.
 
         Raises:
             SignatureError: they are not, or it is not.
@@ -98,21 +101,26 @@ class MailgunTransport:
         """Return when the post was signed, its token, and a hash of everything that is not signed."""
         try:
             with opened_form(request) as form:
-                signed_at, token = self._signed(form)
+                signed_at, token = _signed(form, self._key)
                 return signed_at, token, _hash(form)
         except PayloadError:
             raise SignatureError(Doubt.UNSIGNED) from None
 
-    def _signed(self, form: Form) -> tuple[str, str]:
-        key = self._key.get_secret_value().encode()
-        times, tokens, signatures = (list(_given(form, name)) for name in _PROOFS)
-        if not (times and tokens and signatures):
-            raise SignatureError(Doubt.UNSIGNED)
-        for signed_at, token, signature in product(times, tokens, signatures):
-            expected = hmac.digest(key, f"{signed_at}{token}".encode(), hashlib.sha256).hex()
-            if hmac.compare_digest(expected.encode(), signature.encode()) and _TIME.fullmatch(signed_at):
-                return signed_at, token
-        raise SignatureError(Doubt.MISMATCH)
+
+def _signed(form: Form, key: SecretStr) -> tuple[str, str]:
+    """Return when a post was signed, and its token.
+
+    Raises:
+        SignatureError: it was not, or not with this key.
+    """
+    times, tokens, signatures = (list(_given(form, name)) for name in _PROOFS)
+    if not (times and tokens and signatures):
+        raise SignatureError(Doubt.UNSIGNED)
+    for signed_at, token, signature in product(times, tokens, signatures):
+        expected = hmac.digest(key.get_secret_value().encode(), f"{signed_at}{token}".encode(), hashlib.sha256).hex()
+        if hmac.compare_digest(expected.encode(), signature.encode()) and _TIME.fullmatch(signed_at):
+            return signed_at, token
+    raise SignatureError(Doubt.MISMATCH)
 
 
 def _given(form: Form, name: str) -> Iterator[str]:
@@ -138,8 +146,8 @@ def _hash(form: Form) -> bytes:
 # --- what is in it ---
 
 
-def unwrap(request: Request, max_mail_bytes: int) -> Envelope:
-    """Return the mail in a post.
+def unwrap(request: Request, max_mail_bytes: int, key: SecretStr) -> Envelope:
+    """Return the mail in a post; ``key`` tells its token from a header of the mail that is named so.
 
     Raises:
         PayloadError: there is none.
@@ -148,7 +156,7 @@ def unwrap(request: Request, max_mail_bytes: int) -> Envelope:
         senders, recipients = (tuple(dict.fromkeys(_texts(form, name))) for name in ("sender", "recipient"))
         # Two senders: a header of the mail is named so, and which one is the envelope's cannot be told.
         mail_from = senders[0] if len(senders) == 1 else None
-        envelope = Envelope(b"", mail_from, tuple(filter(None, recipients)))
+        envelope = Envelope(b"", mail_from, tuple(filter(None, recipients)), replay_key=_replay_key(form, key))
         whole = form.first("body-mime")
         if whole is not None:
             raw, size = form.message(whole, max_mail_bytes)
@@ -156,6 +164,15 @@ def unwrap(request: Request, max_mail_bytes: int) -> Envelope:
             verdicts = _verdicts(split_head(head_of(raw)), mail_from) if sure else Verdicts()
             return replace(envelope, raw=raw, verdicts=verdicts, whole_size=size)
         return _rebuilt(form, envelope, max_mail_bytes)
+
+
+def _replay_key(form: Form, key: SecretStr) -> str | None:
+    """Return a token's hash; None where the key has been changed since the post was verified."""
+    try:
+        _, token = _signed(form, key)
+    except SignatureError:
+        return None
+    return hashlib.sha256(token.encode()).hexdigest()[:32]
 
 
 def _texts(form: Form, name: str) -> Iterator[str]:

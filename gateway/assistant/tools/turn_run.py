@@ -87,8 +87,7 @@ class TurnRun:
 
         None where the channel cannot be mistaken about it.
         """
-        said = {(message.metadata or {}).get("trust") for message in self.claim.messages}
-        return next((level for level in ("failed", "unverified", "verified") if level in said), None)
+        return least_trust(self.claim)
 
     def is_unknown(self, name: str, arguments: str) -> bool:
         """Tell whether the same was tried in this turn and nobody knows whether it happened."""
@@ -128,6 +127,12 @@ class TurnRun:
             claim.user_email,
             claim.lead_id is not None,
         )
+
+
+def least_trust(claim: Claim) -> str | None:
+    """Return the least that the channel says of who wrote the messages of a turn; None where it cannot be mistaken."""
+    said = {(message.metadata or {}).get("trust") for message in claim.messages}
+    return next((level for level in ("failed", "unverified", "verified") if level in said), None)
 
 
 def canonical(arguments: str) -> str:

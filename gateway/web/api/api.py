@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
 
 import structlog
 from aiohttp import hdrs, web
+from pydantic import BaseModel
 
 from gateway.config import ApiConfig
 from gateway.storage import Began, StorageUnavailable
@@ -17,10 +17,10 @@ from gateway.web.api.cors import Cors
 from gateway.web.api.docs import Docs
 from gateway.web.api.keys import Keys
 from gateway.web.api.limits import Buckets, MonotonicClock, network_of
-from gateway.web.api.problems import Problem, outcome_unknown, unavailable
-from gateway.web.api.reading import JSON, parse_body, read_body, read_path, read_query
+from gateway.web.api.problems import Problem, method_not_allowed, outcome_unknown, unavailable
+from gateway.web.api.reading import JSON, expect, parse_body, read_body, read_path, read_query
 from gateway.web.api.repeats import Repeats
-from gateway.web.api.route import BASE, Asked, Desk, Holder, Route
+from gateway.web.api.route import Asked, Desk, Holder, Route
 from gateway.web.api.streams import Stream, wants_events
 from gateway.web.api.table import TABLE
 
@@ -51,8 +51,12 @@ class Api:
         self._docs.add_routes(router)
         for path in dict.fromkeys(route.full_path for route in TABLE):
             routes = {route.method: route for route in TABLE if route.full_path == path}
-            router.add_route(hdrs.METH_ANY, path.replace("}", ":[^/]+}"), _Path(self, routes).handle)
-        router.add_route(hdrs.METH_ANY, f"{BASE}{{rest:(/.*)?}}", _Path(self, {}).handle)
+            self._mount(router, path.replace("}", ":[^/]+}"), routes)
+        for nothing in ("/api", "/api{rest:/.*}"):
+            self._mount(router, nothing, {})
+
+    def _mount(self, router: web.UrlDispatcher, path: str, routes: dict[str, Route]) -> None:
+        router.add_route(hdrs.METH_ANY, path, _Path(self, routes).handle, expect_handler=expect)
 
     async def handle(self, request: web.Request, routes: dict[str, Route]) -> web.StreamResponse:
         """Answer one request."""
@@ -96,7 +100,7 @@ class Api:
         """Answer, once for all requests with this key; what is refused is an answer, too."""
         try:
             if key is None:
-                return await self._run(route, asked, request)
+                return (await self._run(route, asked, request))[0]
             began = await self._repeats.begin(asked.holder, key, request, raw)
             if not began.is_new:
                 return repeats.replay(began)
@@ -115,18 +119,18 @@ class Api:
         """
         with watching() as watch:
             try:
-                response = await self._run(route, asked, request)
+                response, told = await self._run(route, asked, request)
             except (StorageUnavailable, TimeoutError):
                 if watch.may_have_written:
-                    await self._repeats.settle(began, _refused(request, outcome_unknown()))
+                    await self._repeats.settle(began, _refused(request, outcome_unknown()), _conversation(asked, None))
                 else:
                     await self._repeats.release(began)
                 raise
-        await self._repeats.settle(began, response)
+        await self._repeats.settle(began, response, _conversation(asked, told))
         return response
 
-    async def _run(self, route: Route, asked: Asked, request: web.Request) -> web.Response:
-        """Have the path answer.
+    async def _run(self, route: Route, asked: Asked, request: web.Request) -> tuple[web.Response, BaseModel | None]:
+        """Have the path answer; what it tells is None where it refuses.
 
         Raises:
             StorageUnavailable: the database is away.
@@ -136,13 +140,13 @@ class Api:
             async with asyncio.timeout(route.timeout_s):
                 told = await route.answer(self._desk, asked)
         except Problem as problem:
-            return _refused(request, problem)
+            return _refused(request, problem), None
         except (StorageUnavailable, TimeoutError):
             raise
         except Exception:  # a fault of ours: it is in the log, whoever asked learns nothing of it
             log.exception("api_failed", method=route.method, path=route.path)
-            return _refused(request, Problem("failed", "something went wrong; look before you repeat it"))
-        return web.Response(status=route.status, body=told.model_dump_json().encode(), content_type=JSON)
+            return _refused(request, Problem("failed", "something went wrong; look before you repeat it")), None
+        return web.Response(status=route.status, body=told.model_dump_json().encode(), content_type=JSON), told
 
     async def note_forever(self) -> None:
         """Write down once a minute, off every request's way, which keys were used, and what could not be kept."""
@@ -171,6 +175,15 @@ class _Path:
         return await self._api.handle(request, self._routes)
 
 
+def _conversation(asked: Asked, told: BaseModel | None) -> str | None:
+    """Return the public id of the conversation that a request is about: its path, its body or its answer names it."""
+    named = (
+        asked.path.get("conversation_id"),
+        *(getattr(part, "conversation_id", None) for part in (asked.body, told)),
+    )
+    return next((one for one in named if isinstance(one, str)), None)
+
+
 def _refused(request: web.Request, problem: Problem) -> web.Response:
     return problem.response(request.rel_url.raw_path)
 
@@ -186,13 +199,8 @@ def _meant(request: web.Request, routes: dict[str, Route], holder: Holder) -> Ro
     method = hdrs.METH_GET if request.method == hdrs.METH_HEAD else request.method
     route = routes.get(method)
     if route is None:
-        allow = ", ".join(_allowed(routes))
-        raise Problem("method-not-allowed", f"this path takes {allow}", headers={hdrs.ALLOW: allow})
+        raise method_not_allowed(routes)
     if not holder.scope.covers(route.scope):
         detail = f"this key is for {holder.scope}; this needs one for {route.scope}"
         raise Problem("forbidden", detail)
     return route
-
-
-def _allowed(routes: dict[str, Route]) -> Sequence[str]:
-    return sorted({*routes, *((hdrs.METH_HEAD,) if hdrs.METH_GET in routes else ())})

@@ -10,7 +10,8 @@ from aiohttp import hdrs, web
 
 from gateway.web.api.html import STYLE, document_page, problems_page
 from gateway.web.api.openapi import document
-from gateway.web.api.problems import PAGE
+from gateway.web.api.problems import PAGE, method_not_allowed
+from gateway.web.api.reading import expect
 from gateway.web.api.table import TABLE
 
 _STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode("ascii")
@@ -35,18 +36,22 @@ class Docs:
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
         """Mount the three."""
-        router.add_get("/api/openapi.json", self.document)
-        router.add_get("/api/docs", self.page)
-        router.add_get(PAGE, self.problems)
+        for path, text, content_type in (
+            ("/api/openapi.json", self._document, "application/json"),
+            ("/api/docs", self._page, "text/html"),
+            (PAGE, self._problems, "text/html"),
+        ):
+            router.add_route(hdrs.METH_ANY, path, _Page(text, content_type).handle, expect_handler=expect)
 
-    async def document(self, _: web.Request) -> web.Response:
-        """Answer with the document."""
-        return web.Response(text=self._document, content_type="application/json", headers=HEADERS)
 
-    async def page(self, _: web.Request) -> web.Response:
-        """Answer with the document as a page."""
-        return web.Response(text=self._page, content_type="text/html", headers=HEADERS)
+class _Page:
+    """One of the three."""
 
-    async def problems(self, _: web.Request) -> web.Response:
-        """Answer with what each problem means."""
-        return web.Response(text=self._problems, content_type="text/html", headers=HEADERS)
+    def __init__(self, text: str, content_type: str) -> None:
+        self._text = text
+        self._content_type = content_type
+
+    async def handle(self, request: web.Request) -> web.Response:
+        if request.method not in (hdrs.METH_GET, hdrs.METH_HEAD):
+            return method_not_allowed([hdrs.METH_GET]).response(request.rel_url.raw_path)
+        return web.Response(text=self._text, content_type=self._content_type, headers=HEADERS)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import re
-from collections import OrderedDict
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -19,9 +19,10 @@ from gateway.web.api.problems import Problem
 from gateway.web.api.route import Holder, Scope
 
 FAILURES = 100
-"""So many wrong keys may come from one address at once, then ``FAILURES_PER_S``."""
+"""So many wrong keys may come from one address at once, then ``FAILURES_PER_S``; right ones are let in all the same."""
 FAILURES_PER_S = 1.0
-MAX_KNOWN = 10_000
+LOOK_EVERY_S = 0.2
+"""How long whoever shows a key that is not known yet may have to wait while others do the same."""
 CHALLENGE = {str(hdrs.WWW_AUTHENTICATE): 'Bearer realm="frontdesk"'}
 _BEARER = re.compile(
     r"bearer +(\S.*?) *", re.IGNORECASE
@@ -33,7 +34,13 @@ class Keys:
     """Tells who a key belongs to."""
 
     def __init__(
-        self, storage: Storage, configured: Iterable[SecretStr], clock: Clock, monotonic: MonotonicClock
+        self,
+        storage: Storage,
+        configured: Iterable[SecretStr],
+        clock: Clock,
+        monotonic: MonotonicClock,
+        *,
+        look_every_s: float = LOOK_EVERY_S,
     ) -> None:
         self._storage = storage
         self._configured = [
@@ -42,7 +49,7 @@ class Keys:
         ]
         self._clock = clock
         self._failures = Buckets(rate_per_s=FAILURES_PER_S, burst=FAILURES, monotonic=monotonic)
-        self._known: OrderedDict[bytes, None] = OrderedDict()
+        self._made = _Made(storage, look_every_s)
         self._uses: dict[int, datetime] = {}
 
     async def identify(self, authorization: str | None, peer: str) -> Holder:
@@ -55,38 +62,29 @@ class Keys:
         match = _BEARER.fullmatch(authorization or "")
         if match is None:  # whoever shows none guesses none
             raise Problem("unauthorized", "send the header Authorization: Bearer KEY", headers=CHALLENGE)
-        holder = await self._holder(match[1], peer)
+        holder = await self._holder(match[1])
         if holder is None:
-            self._refuse_many(self._failures.take(peer))
+            retry_after_s = self._failures.take(peer)
+            if retry_after_s is not None:
+                detail = "too many wrong keys came from this address"
+                raise Problem("rate-limited", detail, retry_after_s=retry_after_s)
             raise Problem("unauthorized", "this key opens nothing here", headers=CHALLENGE)
         return holder
 
-    async def _holder(self, key: str, peer: str) -> Holder | None:
+    async def _holder(self, key: str) -> Holder | None:
+        """Return whose key it is, whoever shows it: behind a proxy, everybody has one address."""
         digest = _digest(key)
         # All of them, and each in constant time: how long it takes tells nothing about how near a guess was.
         ours = [holder for known, holder in self._configured if hmac.compare_digest(known, digest)]
         if ours:
             return ours[0]
-        if not _MADE_HERE.fullmatch(key):
+        if not _MADE_HERE.fullmatch(key) or not await self._made.has(digest.hex()):
             return None
-        if digest not in self._known:  # a holder whose neighbour shows wrong keys is let in all the same
-            self._refuse_many(self._failures.wait_s(peer))
         row = await self._storage.api_keys.by_hash(digest.hex())
         if row is None or row.id is None:
             return None
-        self._remember(digest)
         self._uses[row.id] = self._clock()
         return Holder(f"key:{row.id}", row.name, Scope(row.scope))
-
-    def _remember(self, digest: bytes) -> None:
-        self._known[digest] = None
-        self._known.move_to_end(digest)
-        if len(self._known) > MAX_KNOWN:
-            self._known.popitem(last=False)
-
-    def _refuse_many(self, retry_after_s: int | None) -> None:
-        if retry_after_s is not None:
-            raise Problem("rate-limited", "too many wrong keys came from this address", retry_after_s=retry_after_s)
 
     async def note_uses(self) -> None:
         """Write down which keys were used since the last time.
@@ -102,6 +100,41 @@ class Keys:
         except StorageUnavailable:
             self._uses = {**uses, **self._uses}
             raise
+
+
+class _Made:
+    """The hashes of the keys that were made here.
+
+    A key that is none of them may have been made since: all who show such a key wait for one look, and looks have
+    pauses between them. So whoever guesses keys asks the database no more often, and keeps nobody out.
+    """
+
+    def __init__(self, storage: Storage, look_every_s: float) -> None:
+        self._storage = storage
+        self._look_every_s = look_every_s
+        self._hashes: frozenset[str] = frozenset()
+        self._next_at_s = 0.0
+        self._next: asyncio.Future[frozenset[str]] | None = None
+        """The look that has not begun: whoever joins it sees all that was made before he came."""
+
+    async def has(self, key_hash: str) -> bool:
+        """Tell whether a key with this hash was made here, and was in use when it was looked for.
+
+        Raises:
+            StorageUnavailable: that cannot be told now.
+        """
+        if key_hash in self._hashes:
+            return True
+        if self._next is None:
+            self._next = asyncio.ensure_future(self._look())
+        return key_hash in await asyncio.shield(self._next)
+
+    async def _look(self) -> frozenset[str]:
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(self._next_at_s - loop.time())
+        self._next, self._next_at_s = None, loop.time() + self._look_every_s
+        self._hashes = await self._storage.api_keys.hashes()
+        return self._hashes
 
 
 def _digest(key: str) -> bytes:

@@ -24,6 +24,7 @@ EVERYWHERE = (
     "forbidden",
     "not-found",
     "method-not-allowed",
+    "unexpected",
     "invalid",
     "rate-limited",
     "failed",

@@ -35,7 +35,7 @@ class PersonErased(BaseModel):
 
 async def export(desk: Desk, asked: Asked) -> PersonTold:
     """Tell everything about the person."""
-    return PersonTold(data=await read_person(desk.storage, desk.roster, await _meant(desk, asked)))
+    return PersonTold(data=await read_person(desk.storage, desk.roster, desk.data_dir, await _meant(desk, asked)))
 
 
 async def forget(desk: Desk, asked: Asked) -> PersonErased:

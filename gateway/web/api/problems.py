@@ -103,6 +103,11 @@ KINDS: Mapping[str, Kind] = {
     "unsupported-media-type": Kind(
         415, "The body is not JSON", "Send it as Content-Type: application/json, in UTF-8 and not compressed."
     ),
+    "unexpected": Kind(
+        417,
+        "The header Expect asks for something unknown",
+        "Leave it out, or send Expect: 100-continue. Nothing was done.",
+    ),
     "invalid": Kind(
         422,
         "Something in the request does not hold",
@@ -206,6 +211,12 @@ def invalid(at: str, problem: str) -> Problem:
 def outcome_unknown() -> Problem:
     """Say that the first request may have been done or not."""
     return Problem("outcome-unknown", "the first request was cut off; look whether it was done, use a new key")
+
+
+def method_not_allowed(methods: Iterable[str]) -> Problem:
+    """Say which methods a path takes: those of its routes, and HEAD where GET is one."""
+    allow = ", ".join(sorted({*methods, *((hdrs.METH_HEAD,) if hdrs.METH_GET in methods else ())}))
+    return Problem("method-not-allowed", f"this path takes {allow}", headers={hdrs.ALLOW: allow})
 
 
 def unavailable() -> Problem:

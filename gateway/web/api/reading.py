@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 
-from aiohttp import ClientError, hdrs, web
+from aiohttp import ClientError, HttpVersion11, hdrs, web
 from pydantic import BaseModel, ValidationError
 
 from gateway.web.api.problems import Problem, not_found
@@ -22,6 +22,18 @@ SAID = {
     "model_type": "must be a JSON object",
     "model_attributes_type": "must be a JSON object",
 }
+
+
+async def expect(request: web.Request) -> web.Response | None:
+    """Answer the header Expect before anything else is asked; None lets the request go on (RFC 9110, 10.1.1)."""
+    if request.version < HttpVersion11:
+        return None
+    if request.headers[hdrs.EXPECT].lower() != "100-continue":
+        problem = Problem("unexpected", "leave the header Expect out, or send 100-continue", closes=True)
+        return problem.response(request.rel_url.raw_path)
+    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    request.writer.output_size = 0  # as aiohttp 3.14 does: the answer itself has not begun
+    return None
 
 
 async def read_body(request: web.Request, max_bytes: int) -> bytes:

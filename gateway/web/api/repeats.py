@@ -104,10 +104,10 @@ class Repeats:
             with contextlib.suppress(StorageUnavailable):
                 await self._storage.run(KeepWorking(began.id, self._clock()))
 
-    async def settle(self, began: Began, response: web.Response) -> None:
-        """Keep an answer for those that repeat the request."""
+    async def settle(self, began: Began, response: web.Response, conversation: str | None) -> None:
+        """Keep an answer for those that repeat the request, as long as its conversation is there."""
         body = response.body if isinstance(response.body, bytes) else b""
-        await self._write(SettleRequest(began.id, response.status, response.content_type, body))
+        await self._write(SettleRequest(began.id, response.status, response.content_type, body, conversation))
 
     async def release(self, began: Began) -> None:
         """Let the request be repeated as if it had never come: nothing of it was done."""

@@ -1,4 +1,4 @@
-"""Keys of repeated requests as hashes, answers that are not kept, one name for one API key, webhooks in flight"""
+"""Keys of repeated requests as hashes, whom answers and the audit are about, names of API keys, webhooks in flight"""
 
 import hashlib
 
@@ -16,9 +16,12 @@ IN_USE = sa.text("revoked_at IS NULL")
 
 
 def upgrade() -> None:
-    op.add_column(
-        "repeated_requests", sa.Column("is_forgetful", sa.Boolean(), nullable=False, server_default=sa.false())
-    )
+    op.add_column("repeated_requests", sa.Column("conversation", sa.Text(), nullable=True))
+    op.create_index("ix_repeated_requests_conversation", "repeated_requests", ["conversation"])
+    # Of answers that were kept before, nobody knows whom they are about; their requests stay known by their keys.
+    op.execute("UPDATE repeated_requests SET body = NULL")
+    op.add_column("audit", sa.Column("conversation_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite")))
+    op.create_index("ix_audit_conversation_id", "audit", ["conversation_id"])
     _hash_keys()
     # Two who had chosen one name at the same moment both got it: the later key is named by its beginning, too.
     op.execute(
@@ -53,4 +56,7 @@ def downgrade() -> None:
     op.drop_index("ix_hook_deliveries_leased", "hook_deliveries")
     op.drop_column("hook_deliveries", "leased_until_at")
     op.drop_column("hook_deliveries", "outages")
-    op.drop_column("repeated_requests", "is_forgetful")
+    op.drop_index("ix_audit_conversation_id", "audit")
+    op.drop_column("audit", "conversation_id")
+    op.drop_index("ix_repeated_requests_conversation", "repeated_requests")
+    op.drop_column("repeated_requests", "conversation")
