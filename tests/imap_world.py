@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from channels.email.imap import ImapMailbox
-from channels.email.imap_protocol import Limits
+from channels.email.imap.mailbox import ImapMailbox
+from channels.email.imap.protocol import Limits
 from channels.email.settings import MEGABYTE, ImapSettings
 from channels.errors import SendError
 from gateway.sandbox.mail.imap import ImapServer

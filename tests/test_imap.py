@@ -10,7 +10,7 @@ import pytest
 
 from channels.base import Request
 from channels.email.envelope import RAW, WHOLE_SIZE
-from channels.email.imap_reading import BATCH
+from channels.email.imap.fetching import BATCH
 from channels.errors import CredentialsRejected, Refused, RetryLater
 from gateway.sandbox.mail.imap import ImapServer
 from gateway.sandbox.mail.imap_mailbox import Mailbox, Stored

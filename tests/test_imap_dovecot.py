@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from channels.email.imap import ImapMailbox
+from channels.email.imap.mailbox import ImapMailbox
 from channels.email.settings import ImapSettings
 from channels.errors import CredentialsRejected, Refused
 from tests.imap_world import MAX_MAIL_BYTES, NOON, Hands, certificate, mail, read_all

@@ -9,8 +9,8 @@ from contextlib import suppress
 import pytest
 
 from channels.email.envelope import UNREADABLE, WHOLE_SIZE
-from channels.email.imap_checkpoint import key_of
-from channels.email.imap_trouble import GIVE_UP_S, TRIES
+from channels.email.imap.checkpoint import key_of
+from channels.email.imap.trouble import GIVE_UP_S, TRIES
 from channels.errors import CredentialsRejected, Refused, RetryLater
 from gateway.sandbox.mail.imap import ImapServer
 from gateway.sandbox.mail.imap_connection import Connection

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import pytest
 
-from channels.email.html import cut_html
+from channels.email.html.reading import cut_html
 from channels.email.quoting import Own, cut
 from gateway.sandbox.mail.clients import LANGUAGES, STYLES, Original, reply_text
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from channels.email.client import Smtp
 from channels.email.settings import SmtpSettings
+from channels.email.smtp_out.client import Smtp
 from channels.errors import CredentialsRejected, OutcomeUnknown, RetryLater, SendError
 from gateway.sandbox.mail.smtp import STEPS, MailServer
 from tests.test_mail import CERTIFICATE, KEY

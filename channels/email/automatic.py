@@ -21,7 +21,7 @@ from channels.email.mail import Mail
 from channels.email.mime.addresses import read_addresses
 from channels.email.owned import is_ours
 from channels.email.references import References
-from channels.email.robots import says_away, says_failed
+from channels.email.subjects import says_away, says_failed
 
 OWN = "own"
 """We sent it ourselves: it is dropped, and counted."""

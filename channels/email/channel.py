@@ -36,8 +36,8 @@ from channels.rendering import Shows
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from channels.email.client import Smtp
-    from channels.email.imap import ImapMailbox
+    from channels.email.imap.mailbox import ImapMailbox
+    from channels.email.smtp_out.client import Smtp
 
 SHOWS = Shows(
     max_text=100_000,
@@ -165,7 +165,7 @@ class EmailChannel:
         Raises:
             OSError: the address is taken or not ours.
         """
-        from channels.email.listener import listen  # the server, which few need
+        from channels.email.smtp_in.listener import listen  # the server, which few need
 
         settings = self._settings
         assert settings.listen is not None
@@ -210,7 +210,7 @@ class EmailChannel:
         raw = await asyncio.to_thread(build) if files else build()
         if self._settings.dkim is None:
             return raw
-        from channels.email.dkim import sign
+        from channels.email.dkim_sign import sign
 
         return await asyncio.to_thread(sign, raw, self._settings.dkim)
 
@@ -240,7 +240,7 @@ class EmailChannel:
 
     def _smtp(self) -> Smtp:
         if self._opened_smtp is None:
-            from channels.email.client import Smtp
+            from channels.email.smtp_out.client import Smtp
 
             self._opened_smtp = Smtp(self._settings.smtp, self._references.domain)
         return self._opened_smtp
@@ -288,7 +288,7 @@ class MailboxChannel(EmailChannel):
 
     def _mailbox(self) -> ImapMailbox:
         if self._opened_mailbox is None:
-            from channels.email.imap import ImapMailbox
+            from channels.email.imap.mailbox import ImapMailbox
 
             assert self._settings.imap is not None
             self._opened_mailbox = ImapMailbox(self._settings.imap, self._settings.max_mail_bytes)

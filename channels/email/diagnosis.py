@@ -10,8 +10,8 @@ from channels.email.settings import EmailSettings
 from channels.errors import CredentialsRejected, SendError
 
 if TYPE_CHECKING:
-    from channels.email.client import Smtp
-    from channels.email.imap import ImapMailbox
+    from channels.email.imap.mailbox import ImapMailbox
+    from channels.email.smtp_out.client import Smtp
 
 _CONSOLES = {
     "sendgrid": "in SendGrid, Settings, Inbound Parse, as the destination URL",

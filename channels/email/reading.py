@@ -15,7 +15,7 @@ from channels.consent import OTHER_WORDS, consent_of
 from channels.email import automatic, quoting, threads
 from channels.email.bounces import Report, read_report
 from channels.email.envelope import MAIL_FROM, RCPT_TO, UNREADABLE, WHOLE_SIZE, Envelope
-from channels.email.html import cut_html
+from channels.email.html.reading import cut_html
 from channels.email.mail import Mail, Part
 from channels.email.mime import message_ids, read_addresses, read_head, read_mail
 from channels.email.quoting import Cut

@@ -210,7 +210,7 @@ class DkimSettings(_Section):
 
     @model_validator(mode="after")
     def _have_a_key(self) -> Self:
-        from channels.email.dkim import key_of  # the cryptography behind it, which few need
+        from channels.email.dkim_sign import key_of  # the cryptography behind it, which few need
 
         key_of(self)
         return self

@@ -12,7 +12,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from channels.email.dkim import key_of, sign
+from channels.email.dkim_sign import key_of, sign
 from channels.email.settings import DkimSettings
 
 RSA_KEY = rsa.generate_private_key(65537, 2048)
@@ -146,7 +146,7 @@ def test_what_is_no_key_is_said_without_showing_it(private_key: str, says: str) 
 
 def test_a_key_that_is_too_short_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """No receiver would take it; nothing here still makes one of less than 1024 bits, so the limit is raised."""
-    monkeypatch.setattr("channels.email.dkim.MIN_RSA_BITS", 4096)
+    monkeypatch.setattr("channels.email.dkim_sign.MIN_RSA_BITS", 4096)
 
     with pytest.raises(ValueError, match="must be an RSA key of 4096 bits or more"):
         key_of(settings(pem(RSA_KEY)))

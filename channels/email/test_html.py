@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from channels.email.html import LARGEST, HtmlText, cut_html, read_html
+from channels.email.html.reading import LARGEST, HtmlText, cut_html, read_html
+from channels.email.html.tags import Tag, read_tags
 from channels.email.quoting import Own
-from channels.email.tags import Tag, read_tags
 
 FIXTURES = Path(__file__).parent / "fixtures" / "quoting"
 OWN = Own(frozenset({"help@example.com"}), "example.com", None)

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from channels.email.imap_checkpoint import Checkpoint, key_of
-from channels.email.imap_wire import Examined, Fetched
+from channels.email.imap.checkpoint import Checkpoint, key_of
+from channels.email.imap.wire import Examined, Fetched
 from channels.email.settings import ImapSettings
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)

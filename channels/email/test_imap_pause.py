@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from channels.email.imap_pause import Pause
+from channels.email.imap.pause import Pause
 from channels.errors import CredentialsRejected, Refused, RetryLater
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from channels.email.imap_trouble import GIVE_UP_ALONE_S, GIVE_UP_S, TRIES, Trouble, Wanted
+from channels.email.imap.trouble import GIVE_UP_ALONE_S, GIVE_UP_S, TRIES, Trouble, Wanted
 
 
 @pytest.mark.parametrize(

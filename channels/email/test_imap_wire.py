@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from channels.email.imap_wire import (
+from channels.email.imap.wire import (
     Examined,
     Fetched,
     mailbox_name,

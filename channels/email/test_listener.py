@@ -24,11 +24,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from channels.base import Request
-from channels.email.data_lines import DataLines
 from channels.email.envelope import MAIL_FROM, RCPT_TO
-from channels.email.listener import listen
 from channels.email.settings import ListenSettings
-from channels.email.smtp_door import Door, Limits, Room, Share
+from channels.email.smtp_in.data_lines import DataLines
+from channels.email.smtp_in.door import Door, Limits, Room, Share
+from channels.email.smtp_in.listener import listen
 
 OWN = frozenset({"help@example.com", "sales@example.com"})
 MAIL = b"From: Customer <customer@example.org>\r\nSubject: Hello\r\n\r\nGood day\r\n"

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from channels.email.html import cut_html
+from channels.email.html.reading import cut_html
 from channels.email.quoting import Own, cut
 
 OWN = Own(frozenset({"help@example.com"}), "example.com", "##- above -##")

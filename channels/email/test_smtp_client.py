@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from aiosmtplib import SMTP
 
-from channels.email.client import (
+from channels.email.smtp_out.client import (
     ANSWER_TIMEOUT_S,
     BUSY_S,
     PLACE_TIMEOUT_S,
@@ -18,7 +18,7 @@ from channels.email.client import (
     Smtp,
     _Connection,
 )
-from channels.email.codes import GREYLISTED_S, MAX_MESSAGE, said
+from channels.email.smtp_out.codes import GREYLISTED_S, MAX_MESSAGE, said
 from channels.email.test_smtp_doubles import END, GREETING, SmtpServer
 from channels.errors import CredentialsRejected, OutcomeUnknown, Refused, RetryLater, SendError, Undeliverable
 

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from channels.email.client import Smtp
 from channels.email.settings import SmtpSettings
+from channels.email.smtp_out.client import Smtp
 
 GREETING, END = "greeting", "end"
 """The step before any command, and the one after the final dot."""

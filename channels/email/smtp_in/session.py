@@ -17,10 +17,10 @@ from typing import AnyStr, cast
 from aiosmtpd.smtp import SMTP, Envelope, syntax
 
 from channels.base import Request
-from channels.email.data_lines import DataLines
 from channels.email.envelope import MAIL_FROM, RAW, RCPT_TO
-from channels.email.smtp_answers import CLOSING, TOO_LARGE, Answers
-from channels.email.smtp_door import Door, Share
+from channels.email.smtp_in.answers import CLOSING, TOO_LARGE, Answers
+from channels.email.smtp_in.data_lines import DataLines
+from channels.email.smtp_in.door import Door, Share
 
 _PIECE = 64 * 1024  # bytes
 _MAX_COMMAND = 512  # bytes, and of MAIL with its parameters twice as many: RFC 5321, section 4.5.3.1.4; RFC 6531, 3.4

@@ -14,8 +14,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from channels.base import Request
 from channels.email.settings import ListenSettings
-from channels.email.smtp_door import Door, Limits
-from channels.email.smtp_session import LmtpSession, SmtpSession
+from channels.email.smtp_in.door import Door, Limits
+from channels.email.smtp_in.session import LmtpSession, SmtpSession
 
 
 @contextlib.asynccontextmanager

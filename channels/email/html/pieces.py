@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from channels.email.tags import Tag, read_tags
+from channels.email.html.tags import Tag, read_tags
 
 MOST_OPEN = 3000
 """Elements that may be open at once; behind that, tags only divide lines."""

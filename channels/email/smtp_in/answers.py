@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from channels.email.owned import is_ours
-from channels.email.smtp_door import Door
+from channels.email.smtp_in.door import Door
 
 TOO_LARGE = "552 5.3.4 message too large"
 CLOSING = "421 4.3.2 closing, try again later"

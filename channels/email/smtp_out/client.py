@@ -25,8 +25,8 @@ from aiosmtplib import (
     SMTPServerDisconnected,
 )
 
-from channels.email.codes import Step, said, smtp_error
 from channels.email.settings import SmtpSettings
+from channels.email.smtp_out.codes import Step, said, smtp_error
 from channels.email.wire import on_the_wire
 from channels.errors import CredentialsRejected, OutcomeUnknown, Refused, RetryLater, SendError
 

@@ -10,8 +10,8 @@ from typing import Self
 
 from aioimaplib.aioimaplib import AUTH, NONAUTH, SELECTED
 
-from channels.email.imap_protocol import ANSWER_BYTES, Limits, Lost, Protocol
-from channels.email.imap_wire import (
+from channels.email.imap.protocol import ANSWER_BYTES, Limits, Lost, Protocol
+from channels.email.imap.wire import (
     Examined,
     Fetched,
     Line,

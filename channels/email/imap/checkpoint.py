@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Self
 
-from channels.email.imap_wire import Examined, Fetched, search_date
+from channels.email.imap.wire import Examined, Fetched, search_date
 from channels.email.settings import ImapSettings
 
 OVERLAP = timedelta(days=1)

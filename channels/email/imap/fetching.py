@@ -10,11 +10,11 @@ from typing import Any
 from channels.abilities import Polled
 from channels.base import Request
 from channels.email.envelope import RAW, UNREADABLE, WHOLE_SIZE
-from channels.email.imap_checkpoint import Checkpoint
-from channels.email.imap_client import Session
-from channels.email.imap_protocol import TooLong
-from channels.email.imap_trouble import Trouble, Wanted
-from channels.email.imap_wire import Examined, Fetched
+from channels.email.imap.checkpoint import Checkpoint
+from channels.email.imap.client import Session
+from channels.email.imap.protocol import TooLong
+from channels.email.imap.trouble import Trouble, Wanted
+from channels.email.imap.wire import Examined, Fetched
 from channels.email.settings import MEGABYTE
 from channels.errors import Refused, RetryLater
 
@@ -36,7 +36,7 @@ PROBE_BYTES = 4096
 class Reader:
     """Reads a mailbox from a checkpoint on, and remembers which mail could not be fetched.
 
-    Such a mail holds up the others for a while, but not for ever: see :class:`channels.email.imap_trouble.Trouble`. A
+    Such a mail holds up the others for a while, but not for ever: see :class:`channels.email.imap.trouble.Trouble`. A
     server that gives no other mail either is only waited for.
     """
 

@@ -6,13 +6,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from channels.email.html_pieces import Kind, Piece, read_pieces, tidy
+from channels.email.html.pieces import Kind, Piece, read_pieces, tidy
+from channels.email.html.tags import strip_tags
 from channels.email.quoting import Cut, Own, cut
 from channels.email.quoting.headers import is_block
 from channels.email.quoting.lines import has_date, is_dashed, is_forward_rule, is_original_rule, next_filled, read_line
 from channels.email.quoting.own import names_an_address
 from channels.email.quoting.signatures import is_note
-from channels.email.tags import strip_tags
 
 LARGEST = 1024 * 1024
 """Characters that are looked at closely; a larger message is only stripped of its tags."""

@@ -10,11 +10,11 @@ from datetime import datetime
 from typing import Any
 
 from channels.abilities import Polled
-from channels.email.imap_checkpoint import key_of
-from channels.email.imap_client import Session
-from channels.email.imap_pause import Pause
-from channels.email.imap_protocol import Limits, Lost
-from channels.email.imap_reading import Reader, lasting
+from channels.email.imap.checkpoint import key_of
+from channels.email.imap.client import Session
+from channels.email.imap.fetching import Reader, lasting
+from channels.email.imap.pause import Pause
+from channels.email.imap.protocol import Limits, Lost
 from channels.email.settings import ImapSettings
 from channels.errors import RetryLater, SendError
 
@@ -24,7 +24,7 @@ IDLE_S = 240.0  # some servers hang up after 300 s (lefcha/imapfilter#311); RFC 
 class ImapMailbox:
     """A mailbox that is read and otherwise left alone: nothing is marked, moved or deleted in it.
 
-    What has been read is told by UIDs (:class:`channels.email.imap_checkpoint.Checkpoint`), never by flags: people
+    What has been read is told by UIDs (:class:`channels.email.imap.checkpoint.Checkpoint`), never by flags: people
     open the mailbox, too. One connection is kept between calls. After a failure there is a pause, in which every poll
     fails at once in the same way.
     """
