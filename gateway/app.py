@@ -43,7 +43,9 @@ from gateway.web.server import Routes, Server
 log = structlog.get_logger(__name__)
 
 Role = Literal["all", "web", "worker"]
-TURN_GRACE_S = 12.0  # with the outbox's grace and the server's 10 s at the door, under the promised 30 s in all
+DOOR_GRACE_S = 11.0
+"""For what is being received: the server takes 10 s at most. With the graces below, under the promised 30 s in all."""
+TURN_GRACE_S = 12.0
 SEND_GRACE_S = 12.0
 RESTART_S = 1.0
 LOOK_S = 5.0
@@ -127,10 +129,9 @@ class Gateway:
         log.info("serving", port=self.port, role=self.role, channels=len(self.parts.roster.names))
 
     async def stop(self) -> None:
-        """Accept no more, finish or release what runs, lose nothing."""
+        """Accept no more, finish or release what runs, lose nothing; also after a start that failed."""
         self.health.stopping = True
-        await self.listeners.stop()
-        await self.server.stop()
+        await self._close_doors()
         with contextlib.suppress(StorageUnavailable, TimeoutError):
             async with asyncio.timeout(NOTE_TIMEOUT_S):
                 await self.api.note()
@@ -141,6 +142,14 @@ class Gateway:
         await self.readers.close()
         await self.vouchers.close()
         log.info("stopped")
+
+    async def _close_doors(self) -> None:
+        """Close all of them at once; who does not end what they have begun was never told that we have it."""
+        try:
+            async with asyncio.timeout(DOOR_GRACE_S):
+                await asyncio.gather(self.listeners.stop(), self.server.stop())
+        except TimeoutError:
+            log.warning("doors_closed_on_somebody")
 
     async def _work(self) -> None:
         """Make ready what needs the database, then run the workers of this role."""
@@ -229,8 +238,8 @@ async def open_gateway(config: Config, role: Role = "all", clock: Clock = utc_no
         gateway = Gateway(parts, spool, role, clock, owner=owner)
         with contextlib.suppress(StorageUnavailable):  # then as soon as it is back
             await gateway.hooks.open()  # before the door: the first message may be what a new receiver waits for
-        await gateway.start()
         stack.push_async_callback(gateway.stop)
+        await gateway.start()
         yield gateway
 
 

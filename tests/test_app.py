@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import time
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
+from gateway import app
 from gateway.clock import utc_now
 from gateway.storage import (
     BeginDirectTurn,
@@ -73,6 +79,71 @@ async def test_a_call_that_a_dead_process_was_answering_holds_up_nobody(tmp_path
         await asyncio.wait((asking,))
 
     assert not begun.busy
+
+
+LISTENS = """
+  support:
+    type: email
+    address: help@example.com
+    name: Corner Garage
+    listen: {{port: {port}, protocol: lmtp}}
+    smtp: {{host: 127.0.0.1, port: 9, security: none}}
+"""
+
+
+def free_port() -> int:
+    """Return a port on which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return int(found.getsockname()[1])
+
+
+async def is_open(port: int) -> bool:
+    """Tell whether somebody listens."""
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except ConnectionRefusedError:
+        return False
+    writer.close()
+    return True
+
+
+async def test_doors_close_at_once_and_wait_for_nobody_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mail that does not end keeps neither the other door open nor the process alive."""
+    monkeypatch.setattr(app, "DOOR_GRACE_S", 0.5)
+    lmtp, web = free_port(), free_port()
+    more = LISTENS.format(port=lmtp)
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(gateway(tmp_path, f"sqlite:///{tmp_path}/f.db", port=web, more_channels=more))
+        reader, writer = await asyncio.open_connection("127.0.0.1", lmtp)
+        for line in (b"LHLO there", b"MAIL FROM:<a@example.org>", b"RCPT TO:<help@example.com>", b"DATA"):
+            writer.write(line + b"\r\n")
+        await reader.readuntil(b"354")
+        before = await is_open(lmtp), await is_open(web)
+        began = time.monotonic()
+        stopping = asyncio.create_task(stack.aclose())
+        await asyncio.sleep(0.2)
+        meanwhile = stopping.done(), await is_open(lmtp), await is_open(web)
+        await stopping
+        took_s = time.monotonic() - began
+        writer.close()
+
+    assert before == (True, True)
+    assert meanwhile == (False, False, False)
+    assert took_s < 5
+
+
+async def test_a_start_that_fails_leaves_no_door_open(tmp_path: Path) -> None:
+    """The address of the second door is taken: the first one, which was open already, is closed again."""
+    web = free_port()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        more = LISTENS.format(port=taken.getsockname()[1])
+        with pytest.raises(OSError, match="in use"):
+            async with gateway(tmp_path, f"sqlite:///{tmp_path}/f.db", port=web, more_channels=more):
+                pass
+
+        assert not await is_open(web)
 
 
 async def test_what_came_through_the_door_first_is_kept(tmp_path: Path) -> None:

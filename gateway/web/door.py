@@ -67,6 +67,9 @@ class Door:
             return _close(408)
         except (ConnectionError, ClientError):  # it hung up, or its chunks are none
             return _close(400)
+        except OSError as error:  # the disk is full: the platform tries again
+            log.error("webhook_turned_away", channel=channel.name, reason=f"the spool's disk: {error.strerror}")
+            return _later()
         return await self._receive(channel, ours)
 
     async def _with_body(self, channel: Channel, request: web.Request, ours: Request) -> Request:

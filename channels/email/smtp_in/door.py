@@ -42,7 +42,8 @@ class Limits:
     receive_s: float = 60.0
     linger_s: float = 10.0
     """For a client to take our last words."""
-    closing_s: float = 15.0
+    closing_s: float = 8.0
+    """For messages that have begun; the process gives all of its doors 11 s."""
 
     @classmethod
     def of(cls, max_mail_bytes: int, protocol: str) -> Self:
