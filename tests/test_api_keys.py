@@ -16,8 +16,9 @@ from gateway.config import ConfigError
 from gateway.storage import AddKey, NoteKeyUses, RevokeKey, Storage, StorageUnavailable
 from gateway.tasks import end
 from gateway.web.api import api, limits
-from gateway.web.api.keys import FAILURES
+from gateway.web.api.keys import FAILURES, Keys
 from gateway.web.api.limits import Buckets, network_of
+from gateway.web.api.problems import Problem
 from gateway.web.api.route import Scope
 from tests.gateways import config, gateway
 from tests.test_api import KEY, NOW, Client, served
@@ -263,6 +264,23 @@ async def test_a_flood_of_guesses_asks_the_database_seldom(client: Client, monke
     assert first.status == 401
     assert [reply.status for reply in replies] == [200] + [401] * 60
     assert len(looks) <= 4
+
+
+async def test_whoever_guesses_one_after_the_other_waits_for_each(storage: Storage) -> None:
+    """A look begins no sooner than the pause after the last one is over; a key that is known waits for none."""
+    key = "fdk_" + "A" * 43
+    await storage.run(AddKey("crm", key[:12], hashlib.sha256(key.encode()).hexdigest(), "read", NOW))
+    keys = Keys(storage, [], lambda: NOW, lambda: 0.0, look_every_s=0.1)
+    loop = asyncio.get_running_loop()
+    began_s = loop.time()
+    for number in range(4):
+        with pytest.raises(Problem):
+            await keys.identify(f"Bearer fdk_{number:043}", "203.0.113.1")
+    took_s = loop.time() - began_s
+    holders = [(await keys.identify(f"Bearer {key}", "203.0.113.1")).name for _ in range(100)]
+
+    assert took_s >= 0.29
+    assert set(holders) == {"crm"}
 
 
 def test_a_bucket_fills_with_time_and_never_beyond_its_burst() -> None:

@@ -415,8 +415,18 @@ def global_header(archive: tarfile.TarFile) -> None:
     archive.addfile(tarfile.TarInfo("database.sqlite"))
 
 
-@pytest.mark.parametrize("add", [sparse_pax, sparse_old, link, oversize, global_header])
-async def test_what_a_small_file_says_of_itself_fills_no_disk(tmp_path: Path, add: Any) -> None:
+NO_PLAIN_FILE = "database.sqlite is no plain file"
+CRAFTED = [
+    (sparse_pax, NO_PLAIN_FILE),
+    (sparse_old, NO_PLAIN_FILE),
+    (link, NO_PLAIN_FILE),
+    (global_header, NO_PLAIN_FILE),
+    (oversize, "database.sqlite is not whole"),
+]
+
+
+@pytest.mark.parametrize(("add", "said"), CRAFTED)
+async def test_what_a_small_file_says_of_itself_fills_no_disk(tmp_path: Path, add: Any, said: str) -> None:
     """Only plain files that are really in there are unpacked, and the first one that is not ends it."""
     path = tmp_path / "crafted.tar"
     written = {"made_at": NOW.isoformat(), "database": "sqlite", "schema_revision": HEAD, "versions": {}, "format": 1}
@@ -428,7 +438,7 @@ async def test_what_a_small_file_says_of_itself_fills_no_disk(tmp_path: Path, ad
         archive.addfile(last, io.BytesIO(content))
         add(archive)
     before = set(tmp_path.rglob("*"))
-    with pytest.raises((Damaged, NotABackup)):
+    with pytest.raises(Damaged, match=said):
         await restore(config(tmp_path, f"sqlite:///{tmp_path}/frontdesk.db"), path, force=True, now=NOW)
     left = {p for p in set(tmp_path.rglob("*")) - before if p.is_file()}
 

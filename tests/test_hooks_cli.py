@@ -239,6 +239,7 @@ async def test_a_retry_names_events_or_means_all(home: Path, arguments: tuple[st
         ({"url": "https://localhost/hook"}, [(False, "is an example's name")]),
         ({"url": "http://10.0.0.1/hook", "allow_private": True}, [(True, "try it with")]),
         ({"url": "http://crm.corner-garage.dev"}, [(True, "try it with"), (True, "is not encrypted")]),
+        ({"url": "https://crm.corner-garage.dev", "secret": "s"}, [(True, "try it with"), (True, "secret is short")]),
     ],
 )
 async def test_doctor_looks_at_each_address(

@@ -185,7 +185,7 @@ def _members(archive: tarfile.TarFile, path: Path) -> Iterator[tarfile.TarInfo]:
     end = path.stat().st_size
     for member in archive:
         is_plain = member.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and not member.issparse()
-        if not is_plain or archive.pax_headers or not member.pax_headers.keys() <= {"size"}:
+        if not is_plain or not member.pax_headers.keys() <= {"size"}:
             raise Damaged(f"{member.name[:TOLD]} is no plain file")
         if not 0 <= member.size <= end - member.offset_data:
             raise Damaged(f"{member.name[:TOLD]} is not whole")

@@ -65,6 +65,7 @@ async def _findings(path: Path, config: Config) -> AsyncGenerator[Sequence[Findi
         yield [checks.check_tools(config)]
         yield await checks.check_handoff(config, roster)
         yield await webhook_checks.check_webhooks(config)
+        yield webhook_checks.check_api_keys(config)
         for channel in roster:
             yield await checks.check_channel(channel, config.webhook_url(channel.name))
 

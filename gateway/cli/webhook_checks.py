@@ -13,6 +13,7 @@ from gateway.cli.examples import is_example_host
 from gateway.cli.failures import Misused
 from gateway.cli.opening import open_storage
 from gateway.cli.webhooks import PRIVATE_FIX
+from gateway.config.sections import LEAST_KEY_CHARACTERS, LEAST_SECRET_BYTES, MAKE_SECRET
 
 if TYPE_CHECKING:
     from gateway.config import Config
@@ -52,7 +53,19 @@ def _check(subject: str, receiver: Receiver, state: ReceiverState | None) -> Seq
     findings = [_state(subject, receiver, state)]
     if not receiver.allow_private and urlsplit(receiver.url).scheme != "https":
         findings.append(Finding(subject, True, f"what {receiver.host} is told is not encrypted", "use https://"))
+    if len(receiver.key) < LEAST_SECRET_BYTES:
+        detail = f"the secret is short: {len(receiver.key)} bytes of {LEAST_SECRET_BYTES}"
+        findings.append(Finding(subject, True, detail, f"make one with: {MAKE_SECRET}"))
     return findings
+
+
+def check_api_keys(config: Config) -> Sequence[Finding]:
+    """Warn of keys that could be guessed."""
+    return [
+        Finding(f"api.keys.{place}", True, "the key is short, and may be guessed", "openssl rand -hex 24 makes one")
+        for place, key in enumerate(config.api.keys)
+        if len(key.get_secret_value()) < LEAST_KEY_CHARACTERS
+    ]
 
 
 def _may_be_public(host: str) -> bool:
