@@ -12,10 +12,11 @@ import pytest
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from channels.base import Consent
+from channels.base import Attachment, Consent
 from channels.content import Content
+from gateway.media import MediaStore
 from gateway.privacy import SpoolBusy
-from gateway.storage import Answer, Block, ClaimTurns, FinishTurn, Resume, Say, Storage, Unblock
+from gateway.storage import Answer, Block, ClaimTurns, FinishTurn, Resume, Say, SettleAttachment, Storage, Unblock
 from gateway.storage.records import Lead
 from gateway.web.api import personal_data
 from tests.saying import said
@@ -333,6 +334,26 @@ async def test_a_person_is_told_everything_and_then_forgotten(client: Client) ->
     assert again.status == 404
     assert "my words" not in left.text
     assert CUSTOMER not in left.text
+
+
+async def test_a_persons_files_are_told_where_they_are_asked_for(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In base64 by their hash; more than one answer can hold is refused, and nothing of it is read."""
+    attached = Attachment("https://example.com/roof.png", "image/png")
+    await accept(client.storage, sms(CUSTOMER, "SM1", "See the picture.", attachments=(attached,)))
+    [row] = await client.storage.conversations()
+    [message] = await client.storage.newest_messages(row.id or 0, up_to=1, limit=1)
+    sha256 = await MediaStore(client.parts.config.data.dir / "media").put(b"a picture")
+    await client.storage.run(SettleAttachment(message.attachments[0].id, "stored", "image/png", sha256, size=9))
+    path = f"/conversations/{row.conversation_id}/person"
+    plain, whole = await client.ask("GET", path), await client.ask("GET", f"{path}?files=true")
+    monkeypatch.setattr(personal_data, "MAX_FILES_BYTES", 8)
+    refused = await client.ask("GET", f"{path}?files=true")
+
+    assert plain.told["files"] is None
+    assert whole.told["files"] == {sha256: "YSBwaWN0dXJl"}
+    assert (refused.status, refused.problem) == (409, "too-many-files")
 
 
 async def test_whoever_has_no_conversation_is_told_and_forgotten_as_a_contact(client: Client) -> None:

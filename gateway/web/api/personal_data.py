@@ -3,25 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+import base64
+from collections.abc import Iterable
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
+from gateway.media import MediaStore
 from gateway.privacy import SpoolBusy, forget_person, read_person
 from gateway.storage.privacy import FindPerson, Person
 from gateway.web.api.problems import Problem, not_found
 from gateway.web.api.route import Asked, Desk, Route, Scope
+from gateway.web.api.shapes import Given
 
 ERASING_S = 60.0
 """Calls on their way, and a spool that is being drained, are waited for."""
 AGAIN_S = 60
+MAX_FILES_BYTES = 32 * 1024 * 1024
+"""Of the files in one answer, which is in memory several times over."""
+
+
+class PersonQuery(Given):
+    """What is told."""
+
+    files: Annotated[bool, Field(description="Whether their files are told as well, in base64.")] = False
 
 
 class PersonTold(BaseModel):
     """Everything that is kept about a person."""
 
     data: dict[str, list[dict[str, Any]]] = Field(
-        description="By the parts that docs/privacy.md describes; files are named by their hash and not included."
+        description="By the parts that docs/privacy.md describes; an attachment names its file by its `sha256`."
+    )
+    files: dict[str, str] | None = Field(
+        description="The files in base64 by their `sha256`, where they are asked for; one that is gone is left out."
     )
 
 
@@ -34,8 +49,31 @@ class PersonErased(BaseModel):
 
 
 async def export(desk: Desk, asked: Asked) -> PersonTold:
-    """Tell everything about the person."""
-    return PersonTold(data=await read_person(desk.storage, desk.roster, desk.data_dir, await _meant(desk, asked)))
+    """Tell everything about the person.
+
+    Raises:
+        Problem: there is no such person, or their files are too many for one answer.
+    """
+    data = await read_person(desk.storage, desk.roster, desk.data_dir, await _meant(desk, asked))
+    if not asked.query.files:
+        return PersonTold(data=data, files=None)
+    names = {row["sha256"] for row in data["attachments"] if row["sha256"]}
+    return PersonTold(data=data, files=await asyncio.to_thread(_read_files, MediaStore(desk.data_dir / "media"), names))
+
+
+def _read_files(media: MediaStore, names: Iterable[str]) -> dict[str, str]:
+    files: dict[str, str] = {}
+    left = MAX_FILES_BYTES
+    for name in names:
+        path = media.path(name)
+        try:
+            left -= path.stat().st_size
+            if left < 0:
+                raise Problem("too-many-files", "their files are too many for one answer; use: frontdesk export")
+            files[name] = base64.b64encode(path.read_bytes()).decode("ascii")
+        except FileNotFoundError:  # another process's disk, or cleared away
+            continue
+    return files
 
 
 async def forget(desk: Desk, asked: Asked) -> PersonErased:
@@ -78,9 +116,11 @@ def _routes(path: str, whose: str) -> tuple[Route, ...]:
             scope=Scope.ADMIN,
             told=PersonTold,
             answer=export,
+            query=PersonQuery,
             summary="Export everything about a person",
             description=f"{whose}, with all that they have written on any channel. `frontdesk export` writes the same "
             "as a ZIP, files included.",
+            problems=("too-many-files",),
             timeout_s=ERASING_S,
         ),
         Route(

@@ -99,6 +99,11 @@ KINDS: Mapping[str, Kind] = {
         "The answer to the first request is erased",
         "The first request with this Idempotency-Key was done. Its answer named somebody whose data was erased since.",
     ),
+    "too-many-files": Kind(
+        409,
+        "The person's files are too many for one answer",
+        "Ask without files=true for everything else, and for the files run: frontdesk export",
+    ),
     "too-large": Kind(413, "The body is too large", "server.max_body_mb in config.yaml says how much is taken."),
     "unsupported-media-type": Kind(
         415, "The body is not JSON", "Send it as Content-Type: application/json, in UTF-8 and not compressed."
