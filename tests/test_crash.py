@@ -34,7 +34,8 @@ KILLS = 6
 PROMISED_END_S = 30.0
 PREFIXES = ("+1555013", "700000000000", "+1555016")
 """How the addresses of customers begin: by SMS, on Messenger, on WhatsApp."""
-WRITERS = [f"customer{n:04d}@example.org" for n in range(MAIL_CUSTOMERS)]
+# Each at home elsewhere: of one domain, they would be taken for one machine after thirty answers in an hour.
+WRITERS = [f"customer{n:04d}@home{n}.example.org" for n in range(MAIL_CUSTOMERS)]
 """The addresses of those who write e-mail."""
 
 

@@ -133,7 +133,8 @@ async def test_enabled_channels_are_built_with_their_address(http: Http) -> None
     assert roster.names == ("cards", "more")
     assert [channel.name for channel in roster] == ["cards", "more"]
     assert isinstance(cards, PostcardChannel)
-    assert cards.context == ChannelContext("cards", "https://chat.example.com/desk/webhooks/cards", http)
+    assert len(secret := cards.context.secret) == 64
+    assert cards.context == ChannelContext("cards", "https://chat.example.com/desk/webhooks/cards", http, secret)
     assert (roster.get("cards"), roster.get("off"), roster.get("nobody")) == (cards, None, None)
 
 
