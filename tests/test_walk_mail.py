@@ -19,6 +19,7 @@ from gateway.sandbox.mail.providers import Arrived, Outcome, Post
 from gateway.sandbox.mail.providers_forms import Mailgun, SendGrid
 from gateway.sandbox.mail.providers_json import Postmark, Ses, Sns
 from gateway.storage import Compose, Resume, Say, Takeover
+from tests.conftest import make_database
 from tests.mail_world import CUSTOMER, US, MailTown, answer_to, letter, mail_town
 from tests.saying import said
 from tests.test_walk import PNG
@@ -301,12 +302,11 @@ async def test_a_picture_in_a_mail_reaches_the_model(town: MailTown) -> None:
 
 
 async def test_one_process_listens_to_a_mailbox_at_a_time(
-    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A second one takes the mailbox over when it starts; each mail is answered once, whoever reads it."""
     monkeypatch.setattr(MailboxChannel, "poll_every_s", 12.0)
-    if database_url.startswith("sqlite"):
-        pytest.skip("one process owns a SQLite file")
+    database_url = await make_database(postgres_url)  # one process owns a SQLite file
     more = (
         "    imap: {{host: 127.0.0.1, port: {imap_port}, security: none, username: help@example.com, "
         "password: the password of the mailbox}}"

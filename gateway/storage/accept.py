@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from channels.base import Control, Edit, Event, Moved, Preference, Reaction, Revoke, Status, Watermark
 from gateway.storage import amendments, arrivals, consent, hooks, identities, people, statuses
-from gateway.storage.arrivals import Entry
+from gateway.storage.entries import Entry
 from gateway.storage.hook_facts import Happening
 from gateway.storage.incoming import Incoming
 from gateway.storage.rejected import Rejected, keep_rejected

@@ -9,13 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from channels.base import Clue, ClueKind, Inbound
+from gateway.storage.entries import Entry
 from gateway.storage.sql import Steps, statement
-
-if TYPE_CHECKING:
-    from gateway.storage.arrivals import Entry
 
 SUBJECT_IS_FRESH = timedelta(days=7)
 """How long after its last message a conversation is recognised by its subject alone."""
